@@ -1,0 +1,208 @@
+"""HDF5 and JSON artifacts: written whole or not at all, checked when they are read.
+
+An artifact is an HDF5 file with root attributes ``kind``, ``schema_version``, ``package_version``,
+``configuration`` (JSON), ``seed``, ``inputs`` (JSON: file name to digest), ``code`` (digest of the
+stage's sources) and ``complete``. It holds no time stamp, so the same inputs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from brainflix import __version__
+from brainflix.errors import ArtifactError
+
+SCHEMA_VERSION = 1
+
+
+def file_digest(path: str | Path) -> str:
+    """Return the first 16 hexadecimal digits of a file's SHA-256."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that takes its name only when the block succeeds.
+
+    The temporary name starts with a dot and keeps the suffix, so that writers that choose a format
+    by suffix work; it is removed when the block raises.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(
+        prefix=f".{path.stem}.", suffix=".partial" + path.suffix, dir=path.parent
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextlib.contextmanager
+def create(
+    path: str | Path,
+    kind: str,
+    *,
+    configuration: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    inputs: Sequence[str | Path] = (),
+    code: str = "",
+) -> Iterator[h5py.File]:
+    """Open a new artifact for writing; it appears under its name when the block ends well.
+
+    Parameters
+    ----------
+    path : path-like
+        The final name.
+    kind : str
+        What the artifact is: "stimuli", "target", "voxels", "responses", ...
+    configuration : mapping, optional
+        The section of the configuration that the stage was given.
+    seed : int, optional
+        The seed that the stage used.
+    inputs : sequence of path-like
+        Files whose digests are recorded, by file name.
+    code : str
+        Digest of the stage's sources, see :func:`brainflix.provenance.code_digest`.
+    """
+    with atomic_path(path) as temporary:
+        with h5py.File(temporary, "w", libver="latest") as file:
+            file.attrs["kind"] = kind
+            file.attrs["schema_version"] = SCHEMA_VERSION
+            file.attrs["package_version"] = __version__
+            file.attrs["configuration"] = json.dumps(configuration or {}, sort_keys=True)
+            file.attrs["seed"] = -1 if seed is None else seed
+            file.attrs["inputs"] = json.dumps({str(p): file_digest(p) for p in inputs})
+            file.attrs["code"] = code
+            yield file
+            file.attrs["complete"] = True
+
+
+@contextlib.contextmanager
+def open_artifact(path: str | Path, kind: str) -> Iterator[h5py.File]:
+    """Open an artifact for reading, or say why it cannot be used.
+
+    Raises
+    ------
+    ArtifactError
+        When the file is missing, truncated, not an artifact, of another kind or schema version.
+    """
+    path = Path(path)
+    remedy = f"delete {path} and run the workflow again; it is made anew"
+    if not path.is_file():
+        raise ArtifactError(f"no {kind} artifact", expected="a file", found="nothing", where=path)
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise ArtifactError(
+            f"the {kind} artifact cannot be opened",
+            expected="a whole HDF5 file",
+            found=f"{path.stat().st_size} bytes: {error}",
+            where=path,
+            remedy=remedy,
+        ) from error
+    with file:
+        found = file.attrs.get("kind")
+        if found != kind:
+            raise ArtifactError(
+                "the file is another kind of artifact", expected=kind, found=found, where=path
+            )
+        if file.attrs.get("schema_version") != SCHEMA_VERSION:
+            raise ArtifactError(
+                "the artifact has another schema version",
+                expected=SCHEMA_VERSION,
+                found=file.attrs.get("schema_version"),
+                where=path,
+                remedy=remedy,
+            )
+        if not file.attrs.get("complete", False):
+            raise ArtifactError(
+                "the artifact is not complete",
+                expected="the attribute complete",
+                found="a file whose writer was stopped",
+                where=path,
+                remedy=remedy,
+            )
+        yield file
+
+
+def write_dataset(
+    parent: h5py.Group,
+    name: str,
+    values: Any,
+    dims: Sequence[str],
+    *,
+    units: str = "",
+) -> h5py.Dataset:
+    """Write an array with named dimensions and a unit; strings become UTF-8 HDF5 strings.
+
+    Parameters
+    ----------
+    parent : h5py.Group
+        Where the dataset goes; groups in ``name`` are made.
+    name : str
+        The dataset's name, with slashes for groups.
+    values : array-like
+        Numbers, booleans or strings.
+    dims : sequence of str
+        The name of each axis, as many as ``values`` has.
+    units : str
+        The unit, empty for none.
+    """
+    array = np.asarray(values)
+    if array.ndim != len(dims):
+        raise ArtifactError(f"{name} needs a name an axis", expected=array.ndim, found=list(dims))
+    if array.dtype.kind in "UO":
+        dataset = parent.create_dataset(name, data=array.astype(object), dtype=h5py.string_dtype())
+    else:
+        dataset = parent.create_dataset(name, data=array)
+    for axis, label in enumerate(dims):
+        dataset.dims[axis].label = label
+    dataset.attrs["units"] = units
+    return dataset
+
+
+def read_strings(dataset: h5py.Dataset) -> list[str]:
+    """Return a one-dimensional string dataset as a list of str."""
+    return [str(text) for text in dataset.asstr()[()]]
+
+
+def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write JSON whole or not at all: sorted keys, two-space indent, NaN refused."""
+    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read a JSON object, or raise :class:`ArtifactError` naming the file."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            "the JSON artifact cannot be read", found=str(error), where=path
+        ) from error
+    if not isinstance(content, dict):
+        raise ArtifactError("the JSON artifact is not an object", where=path)
+    return content

@@ -1,0 +1,91 @@
+"""What code a stage runs: a digest over the sources that the stage imports, directly or not.
+
+Snakemake compares this digest between runs, so editing a module re-runs exactly the stages that
+import it. The digest is taken over the syntax tree without docstrings: comments, formatting and
+documentation change nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+PACKAGE = "brainflix"
+_ROOT = Path(__file__).resolve().parent
+
+
+def module_path(module: str) -> Path | None:
+    """Return the source file of a module of this package, or None when it is not one."""
+    parts = module.split(".")
+    if parts[0] != PACKAGE:
+        return None
+    base = _ROOT.joinpath(*parts[1:])
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _strip_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+@functools.cache
+def _parse(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Return a source's syntax tree as text and the modules of this package that it imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            imported.add(node.module)
+            imported.update(f"{node.module}.{alias.name}" for alias in node.names)
+    ours = tuple(sorted(name for name in imported if module_path(name) is not None))
+    return ast.dump(_strip_docstrings(tree)), ours
+
+
+def imported_modules(module: str) -> tuple[str, ...]:
+    """Return ``module`` and every module of this package that it imports, directly or not."""
+    found: set[str] = set()
+    pending = [module]
+    while pending:
+        name = pending.pop()
+        path = module_path(name)
+        if name in found or path is None:
+            continue
+        found.add(name)
+        parent = name.rpartition(".")[0]
+        pending.extend(_parse(path)[1])
+        if parent and parent != PACKAGE:
+            pending.append(parent)
+    return tuple(sorted(found))
+
+
+@functools.cache
+def code_digest(module: str) -> str:
+    """Return 16 hexadecimal digits that change when code reachable from ``module`` changes.
+
+    Parameters
+    ----------
+    module : str
+        Full name of the stage's module, such as ``brainflix.alignment.stage``.
+    """
+    digest = hashlib.sha256()
+    for name in imported_modules(module):
+        path = module_path(name)
+        if path is not None:
+            digest.update(name.encode())
+            digest.update(_parse(path)[0].encode())
+    return digest.hexdigest()[:16]
