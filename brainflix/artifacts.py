@@ -100,8 +100,15 @@ def create(
 
 
 @contextlib.contextmanager
-def open_artifact(path: str | Path, kind: str) -> Iterator[h5py.File]:
+def open_artifact(path: str | Path, kind: str | None) -> Iterator[h5py.File]:
     """Open an artifact for reading, or say why it cannot be used.
+
+    Parameters
+    ----------
+    path : path-like
+        The artifact.
+    kind : str or None
+        The kind it must be of; None takes any kind.
 
     Raises
     ------
@@ -109,14 +116,15 @@ def open_artifact(path: str | Path, kind: str) -> Iterator[h5py.File]:
         When the file is missing, truncated, not an artifact, of another kind or schema version.
     """
     path = Path(path)
+    label = "HDF5" if kind is None else kind
     remedy = f"delete {path} and run the workflow again; it is made anew"
     if not path.is_file():
-        raise ArtifactError(f"no {kind} artifact", expected="a file", found="nothing", where=path)
+        raise ArtifactError(f"no {label} artifact", expected="a file", found="nothing", where=path)
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         raise ArtifactError(
-            f"the {kind} artifact cannot be opened",
+            f"the {label} artifact cannot be opened",
             expected="a whole HDF5 file",
             found=f"{path.stat().st_size} bytes: {error}",
             where=path,
@@ -124,9 +132,12 @@ def open_artifact(path: str | Path, kind: str) -> Iterator[h5py.File]:
         ) from error
     with file:
         found = file.attrs.get("kind")
-        if found != kind:
+        if found is None or kind not in (None, found):
             raise ArtifactError(
-                "the file is another kind of artifact", expected=kind, found=found, where=path
+                "the file is another kind of artifact",
+                expected=kind or "an artifact of brainflix",
+                found=found or "a file without the attribute kind",
+                where=path,
             )
         if file.attrs.get("schema_version") != SCHEMA_VERSION:
             raise ArtifactError(
@@ -206,3 +217,26 @@ def read_json(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ArtifactError("the JSON artifact is not an object", where=path)
     return content
+
+
+def describe(path: str | Path) -> str:
+    """Return an artifact's root attributes and its datasets' dimensions, types and units as text.
+
+    Raises
+    ------
+    ArtifactError
+        When the file is not a whole artifact.
+    """
+    with open_artifact(path, None) as file:
+        lines = [f"{name}: {value}" for name, value in sorted(file.attrs.items())]
+
+        def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Dataset):
+                axes = zip(item.dims, item.shape, strict=True)
+                shape = ", ".join(f"{axis.label or '?'} {size}" for axis, size in axes)
+                kind = "str" if h5py.check_string_dtype(item.dtype) else str(item.dtype)
+                units = item.attrs.get("units", "")
+                lines.append(f"/{name} ({shape}) {kind} {units}".rstrip())
+
+        file.visititems(add)
+    return "\n".join(lines)

@@ -95,7 +95,7 @@ class StudySource(Section):
 class StudyConfig(StudySource):
     """A study, its subjects, and how their runs become responses."""
 
-    subjects: tuple[str, ...] = Field(min_length=1, description="subject labels, such as sub-01")
+    subjects: tuple[Name, ...] = Field(min_length=1, description="subject labels, such as sub-01")
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     simulation: SimulationConfig | None = Field(
         default=None, description="write this study by simulation before it is read"
@@ -271,6 +271,19 @@ class Config(Section):
             for study, chosen in cohorts.items()
         }
 
+    def described(self, experiment: str) -> dict[str, Any]:
+        """Return all that an experiment was run with, as plain values for a report."""
+        studies = {name: self.studies[name] for name in self.subjects(experiment)}
+        return {
+            "stimuli": self.stimuli.model_dump(mode="json"),
+            "studies": {name: study.model_dump(mode="json") for name, study in studies.items()},
+            "targets": {
+                name: self.targets[name].model_dump(mode="json")
+                for name in self.experiments[experiment].regression.heads
+            },
+            "experiment": self.experiments[experiment].model_dump(mode="json"),
+        }
+
 
 _SHARED = ("alignment", "regression", "generation", "evaluation")
 
@@ -391,6 +404,11 @@ def load_options(section: type[S], text: str) -> S:
             ) from error
         return parse(section, values)
     return parse(section, read_yaml(stripped), where=stripped)
+
+
+def dump_options(section: Section) -> str:
+    """Return one section as JSON that :func:`load_options` reads; equal sections, equal text."""
+    return json.dumps(section.model_dump(mode="json"), sort_keys=True)
 
 
 def json_schema() -> str:

@@ -2,7 +2,8 @@
 
 Snakemake compares this digest between runs, so editing a module re-runs exactly the stages that
 import it. The digest is taken over the syntax tree without docstrings: comments, formatting and
-documentation change nothing.
+documentation change nothing. Modules that shape no result are left out: a stage's options reach its
+rule by value, so a new key of another stage's section runs nothing again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import hashlib
 from pathlib import Path
 
 PACKAGE = "brainflix"
+NEUTRAL = frozenset({"brainflix.config", "brainflix.console", "brainflix.errors"})
+LARGE = 2**26  # bytes; a file above is known by its size and time, not by its content
 _ROOT = Path(__file__).resolve().parent
 
 
@@ -57,13 +60,16 @@ def _parse(path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def imported_modules(module: str) -> tuple[str, ...]:
-    """Return ``module`` and every module of this package that it imports, directly or not."""
+    """Return ``module`` and the modules of this package it imports, directly or not.
+
+    Modules in ``NEUTRAL``, and what only they import, are left out.
+    """
     found: set[str] = set()
     pending = [module]
     while pending:
         name = pending.pop()
         path = module_path(name)
-        if name in found or path is None:
+        if name in found or name in NEUTRAL or path is None:
             continue
         found.add(name)
         parent = name.rpartition(".")[0]
@@ -81,11 +87,41 @@ def code_digest(module: str) -> str:
     ----------
     module : str
         Full name of the stage's module, such as ``brainflix.alignment.stage``.
+
+    Raises
+    ------
+    ValueError
+        When there is no such module.
     """
+    if module_path(module) is None:
+        raise ValueError(f"no module {module}")
     digest = hashlib.sha256()
     for name in imported_modules(module):
         path = module_path(name)
         if path is not None:
             digest.update(name.encode())
             digest.update(_parse(path)[0].encode())
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def model_digest(name: str) -> str:
+    """Return 16 hexadecimal digits that change when a pretrained model's files change.
+
+    Parameters
+    ----------
+    name : str
+        A folder, or ``embedded:NAME`` for one that is shipped with this package. Anything else is
+        a hub id, whose revisions are not followed: the digest is that of the id.
+    """
+    kind, _, rest = name.partition(":")
+    folder = _ROOT / "embedded" / rest if kind == "embedded" else Path(name)
+    digest = hashlib.sha256(name.encode())
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else ():
+        digest.update(path.relative_to(folder).as_posix().encode())
+        facts = path.stat()
+        if facts.st_size > LARGE:
+            digest.update(f"{facts.st_size} {facts.st_mtime_ns}".encode())
+        else:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]

@@ -1,0 +1,31 @@
+"""From fMRI runs and watched videos to reconstructed videos and a page that shows them.
+
+`snakemake --cores all all` runs config.yaml; `--configfile other.yaml` replaces it, and
+`--config 'key=value'` changes a part of it. Each rule runs one stage of the package beside this
+file and hands it files and its own section of the configuration.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/simulate.smk"
+include: "workflow/rules/stimuli.smk"
+include: "workflow/rules/preprocess.smk"
+include: "workflow/rules/reconstruct.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/embedded.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        expand(RESULTS / "{experiment}/report/index.html", experiment=CONFIG.experiments),
+        [RESULTS / experiment / "videos" / key for experiment in CONFIG.experiments for key in cohort(experiment)],

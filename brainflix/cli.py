@@ -1,0 +1,354 @@
+"""The command line: a subcommand a stage, files in, files out, one section of the configuration.
+
+A stage is imported when its command runs, so that ``brainflix --help`` answers at once. Whatever a
+person can mend (:class:`brainflix.errors.BrainflixError`) ends in one message and exit code 2.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from brainflix import __version__, config
+from brainflix.console import log_to, say
+from brainflix.errors import BrainflixError
+
+app = typer.Typer(
+    name="brainflix",
+    help="Reconstruct the video a person watched from their fMRI. A command is a stage.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Options = Annotated[
+    str, typer.Option("--options", help="The stage's section: JSON text or a YAML file.")
+]
+Source = Annotated[
+    str, typer.Option("--source", help="The study's reader, root and options: JSON or a YAML file.")
+]
+Subject = Annotated[str, typer.Option("--subject", help="The subject's label, such as sub-01.")]
+Out = Annotated[Path, typer.Option("--out", help="Where the artifact goes.")]
+Responses = Annotated[
+    list[str], typer.Option("--responses", metavar="STUDY/SUBJECT=FILE", help="Repeat a subject.")
+]
+Targets = Annotated[
+    list[str], typer.Option("--targets", metavar="STUDY/TARGET=FILE", help="Repeat a target.")
+]
+Stimuli = Annotated[
+    list[str], typer.Option("--stimuli", metavar="STUDY=FILE", help="Repeat a study.")
+]
+
+
+def named(values: Iterable[str], option: str) -> dict[str, Path]:
+    """Return ``NAME=FILE`` arguments as a mapping, in their order.
+
+    Raises
+    ------
+    typer.BadParameter
+        When a value has no name or no file, or a name is given twice.
+    """
+    files: dict[str, Path] = {}
+    for value in values:
+        name, separator, path = value.partition("=")
+        if not (name and separator and path):
+            raise typer.BadParameter(f"{value!r} is not NAME=FILE", param_hint=option)
+        if name in files:
+            raise typer.BadParameter(f"{name} is given twice", param_hint=option)
+        files[name] = Path(path)
+    return files
+
+
+def nested(values: Iterable[str], option: str) -> dict[str, dict[str, Path]]:
+    """Return ``OUTER/INNER=FILE`` arguments as a mapping of mappings, in their order."""
+    files: dict[str, dict[str, Path]] = {}
+    for name, path in named(values, option).items():
+        outer, separator, inner = name.partition("/")
+        if not (outer and separator and inner):
+            raise typer.BadParameter(f"{name!r} is not STUDY/NAME", param_hint=option)
+        files.setdefault(outer, {})[inner] = path
+    return files
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"brainflix {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    log: Annotated[
+        Path | None, typer.Option(help="A file for all output; the terminal keeps the main lines.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Reconstruct the video a person watched from their fMRI. A command is a stage."""
+    if log is not None:
+        log_to(log)
+
+
+@app.command()
+def simulate(
+    root: Annotated[Path, typer.Argument(help="The folder that the study is written to.")],
+    subjects: Annotated[list[str] | None, typer.Option(help="Repeat a subject.")] = None,
+    kind: Annotated[
+        Literal["movie", "event_related"] | None, typer.Option(help="Instead of the options'.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the options'.")] = None,
+    options: Options = "{}",
+    stimuli: Annotated[
+        bool, typer.Option(help="Write the stimuli, or use those that are there.")
+    ] = True,
+) -> None:
+    """Write a simulated study: clips, and the fMRI of subjects who watch them."""
+    from brainflix.simulation import stage
+
+    section = config.load_options(config.SimulationConfig, options)
+    chosen = {"kind": kind, "seed": seed}
+    values = section.model_dump() | {k: v for k, v in chosen.items() if v is not None}
+    section = config.parse(config.SimulationConfig, values)
+    if stimuli:
+        stage.simulate_stimuli(root, section)
+    for subject in subjects or ():
+        stage.simulate_subject(root, subject, section)
+
+
+@app.command()
+def decode(source: Source, out: Out, options: Options = "{}") -> None:
+    """Decode a study's clips to frames of one form."""
+    from brainflix.targets.decode import decode_study
+
+    decode_study(
+        config.load_options(config.StudySource, source),
+        config.load_options(config.StimuliConfig, options),
+        out,
+    )
+
+
+@app.command()
+def encode(stimuli: Annotated[Path, typer.Argument()], options: Options, out: Out) -> None:
+    """Compute one target from decoded clips."""
+    from brainflix.targets import stage
+
+    stage.encode(stimuli, config.load_options(config.TargetConfig, options), out)
+
+
+@app.command()
+def clean(source: Source, subject: Subject, out: Out, options: Options = "{}") -> None:
+    """Trim, detrend and z-score a subject's runs."""
+    from brainflix.preprocessing import stage
+
+    stage.clean(
+        config.load_options(config.StudySource, source),
+        subject,
+        config.load_options(config.CleaningConfig, options),
+        out,
+    )
+
+
+@app.command()
+def select(
+    cleaned: Annotated[Path, typer.Argument()],
+    out: Out,
+    options: Options = "{}",
+    plot: Annotated[Path | None, typer.Option(help="A figure of the selection.")] = None,
+) -> None:
+    """Judge voxels by their reproducibility over training repeats."""
+    from brainflix.preprocessing import stage
+
+    stage.select(cleaned, config.load_options(config.SelectionConfig, options), out, plot)
+
+
+@app.command()
+def extract(
+    cleaned: Annotated[Path, typer.Argument()],
+    voxels: Annotated[Path, typer.Argument()],
+    out: Out,
+    options: Options = "{}",
+) -> None:
+    """Cut the selected voxels' response to each presentation of a clip."""
+    from brainflix.preprocessing import stage
+
+    stage.extract(cleaned, voxels, config.load_options(config.ResponseConfig, options), out)
+
+
+@app.command()
+def align(
+    responses: Responses,
+    targets: Annotated[
+        list[str], typer.Option("--targets", metavar="STUDY=FILE", help="Repeat a study.")
+    ],
+    stimuli: Stimuli,
+    out: Out,
+    options: Options = "{}",
+) -> None:
+    """Fit the shared space of all subjects."""
+    from brainflix.alignment import stage
+
+    stage.align(
+        named(responses, "--responses"),
+        named(targets, "--targets"),
+        named(stimuli, "--stimuli"),
+        config.load_options(config.AlignmentConfig, options),
+        out,
+    )
+
+
+@app.command()
+def regress(
+    shared: Annotated[Path, typer.Argument(help="The alignment's shared.h5.")],
+    responses: Responses,
+    targets: Targets,
+    stimuli: Stimuli,
+    options: Options,
+    out: Out,
+) -> None:
+    """Predict the targets from the shared space, by a network and by ridge."""
+    from brainflix.regression import stage
+
+    stage.regress(
+        shared,
+        named(responses, "--responses"),
+        nested(targets, "--targets"),
+        named(stimuli, "--stimuli"),
+        config.load_options(config.RegressionConfig, options),
+        out,
+    )
+
+
+@app.command()
+def generate(
+    predictions: Annotated[Path, typer.Argument(help="The regression's predictions.h5.")],
+    stimuli: Annotated[Path, typer.Argument(help="The study's stimuli.h5.")],
+    study: Annotated[str, typer.Option(help="The study's name.")],
+    subject: Subject,
+    targets: Annotated[
+        list[str], typer.Option("--targets", metavar="TARGET=FILE", help="Repeat a target.")
+    ],
+    out: Out,
+    options: Options = "{}",
+    mp4: Annotated[Path | None, typer.Option(help="A folder for the clips as mp4.")] = None,
+) -> None:
+    """Turn predicted targets into videos, with the baselines' beside them."""
+    from brainflix.generation import stage
+
+    stage.generate(
+        predictions,
+        named(targets, "--targets"),
+        stimuli,
+        study,
+        subject,
+        config.load_options(config.GenerationConfig, options),
+        out,
+        mp4,
+    )
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="The regression's predictions.h5.")],
+    videos: Annotated[
+        list[str], typer.Option("--videos", metavar="STUDY/SUBJECT=FILE", help="Repeat a subject.")
+    ],
+    stimuli: Stimuli,
+    targets: Targets,
+    out: Out,
+    options: Options = "{}",
+    compare: Annotated[
+        Path | None, typer.Option(help="Another experiment's predictions.h5.")
+    ] = None,
+) -> None:
+    """Measure the videos, beside chance, baselines and ceiling."""
+    from brainflix.evaluation import stage
+
+    stage.evaluate(
+        named(videos, "--videos"),
+        named(stimuli, "--stimuli"),
+        predictions,
+        nested(targets, "--targets"),
+        config.load_options(config.EvaluationConfig, options),
+        out,
+        compare,
+    )
+
+
+@app.command()
+def report(
+    experiment: Annotated[str, typer.Argument()],
+    artifacts: Annotated[
+        list[str], typer.Option("--artifacts", metavar="NAME=FILE", help="Repeat an artifact.")
+    ],
+    out: Out,
+    configuration: Annotated[str, typer.Option(help="What was run, as JSON.")] = "{}",
+) -> None:
+    """Write the page that shows an experiment's results."""
+    from brainflix.report import stage
+
+    stage.report(experiment, _json(configuration), named(artifacts, "--artifacts"), out)
+
+
+@app.command("train-embedded")
+def train_embedded(
+    out: Annotated[Path, typer.Option("--out", help="A folder for the models.")],
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Train the embedded models anew (an hour or two on 2 cores)."""
+    from brainflix.embedded.train import train
+
+    train(out, seed)
+
+
+@app.command()
+def validate(
+    path: Annotated[Path, typer.Argument(help="A configuration file.")] = Path("config.yaml"),
+) -> None:
+    """Check a configuration and say what it would run."""
+    checked = config.load_config(path)
+    for name, study in checked.studies.items():
+        kind = f"simulated, {study.simulation.kind}" if study.simulation else study.reader
+        print(f"study {name}: {study.root} ({kind}), {len(study.subjects)} subjects")
+    for name, target in checked.targets.items():
+        print(f"target {name}: {target.encoder} of {target.model}")
+    for name in checked.experiments:
+        cohorts = checked.subjects(name)
+        who = "; ".join(f"{study}: {', '.join(chosen)}" for study, chosen in cohorts.items())
+        print(f"experiment {name}: {who}")
+
+
+@app.command()
+def inspect(path: Annotated[Path, typer.Argument(help="An HDF5 artifact.")]) -> None:
+    """Show what an artifact holds and where it comes from."""
+    from brainflix.artifacts import describe
+
+    print(describe(path))
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--configuration") from error
+    if not isinstance(content, dict):
+        raise typer.BadParameter("not a JSON object", param_hint="--configuration")
+    return content
+
+
+def main() -> None:
+    """Run the command line; exit code 2 for what a person can mend, 1 for a defect."""
+    try:
+        app()
+    except BrainflixError as error:
+        say(f"brainflix: {error}")
+        sys.exit(2)
+    except Exception:
+        say(traceback.format_exc().rstrip())
+        sys.exit(1)

@@ -1,0 +1,19 @@
+"""The small models that are shipped with the package, trained anew."""
+
+
+rule embedded_models:
+    output:
+        folder=directory(RESULTS / "embedded_models"),
+    log:
+        "logs/embedded_models.log",
+    params:
+        seed=0,
+        code=code_digest("brainflix.embedded.train"),
+    conda:
+        "../../envs/deep.yaml"
+    threads: 8
+    resources:
+        mem_mb=16000,
+        runtime=480,
+    shell:
+        "python -m brainflix --log {log} train-embedded --seed {params.seed} --out {output.folder:q}"
