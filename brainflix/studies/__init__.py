@@ -1,0 +1,18 @@
+"""Study readers: what runs, clips and trials exist on disk, and how to load them."""
+
+from brainflix.studies import arrays, bids  # entering them into READERS
+from brainflix.studies.readers import READERS, open_study, source_files
+from brainflix.studies.study import Clip, Event, Run, Study, VoxelSpace
+
+__all__ = [
+    "READERS",
+    "Clip",
+    "Event",
+    "Run",
+    "Study",
+    "VoxelSpace",
+    "arrays",
+    "bids",
+    "open_study",
+    "source_files",
+]
