@@ -67,6 +67,12 @@ class SelectionConfig(Section):
     )
     atlas: str | None = Field(default=None, description="a label image on the voxels' grid")
     regions: tuple[str | int, ...] = Field(default=(), description="labels of the atlas to keep")
+    delay: float | None = Field(
+        default=None, ge=0, description="delay in s of the judged responses; None: that of response"
+    )
+    window: int | None = Field(
+        default=None, ge=1, description="volumes averaged in a judged response; None: of response"
+    )
 
 
 class ResponseConfig(Section):
@@ -82,6 +88,19 @@ class PreprocessingConfig(Section):
     cleaning: CleaningConfig = CleaningConfig()
     selection: SelectionConfig = SelectionConfig()
     response: ResponseConfig = ResponseConfig()
+
+    @model_validator(mode="after")
+    def _selection_follows_response(self) -> PreprocessingConfig:
+        """Judge voxels on the responses that are extracted, unless selection says otherwise."""
+        missing = {
+            key: getattr(self.response, key)
+            for key in ("delay", "window")
+            if getattr(self.selection, key) is None
+        }
+        if missing:
+            selection = self.selection.model_copy(update=missing)
+            object.__setattr__(self, "selection", selection)  # the section is frozen
+        return self
 
 
 class StudySource(Section):
@@ -236,6 +255,9 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Config:
+        shared = sorted(set(self.studies) & set(self.experiments))
+        if shared:
+            raise ValueError(f"{shared}: a study and an experiment need names of their own")
         for name, experiment in self.experiments.items():
             where = f"experiments.{name}"
             for study in experiment.cohorts:
