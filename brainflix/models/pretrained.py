@@ -1,0 +1,261 @@
+"""Pretrained parts by name: CLIP, text encoders, VAEs, denoisers, schedulers, classifiers.
+
+Each part is loaded by the class that its own configuration names, out of a registry of classes
+that brainflix knows how to call. A part that is missing, damaged or incomplete is a
+:class:`~brainflix.errors.ModelError` that names it; nothing is filled with random weights, and no
+code out of a model folder is run.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from brainflix.errors import ModelError
+from brainflix.models.source import REMEDY, Source, missing, path_in, refusing, resolve
+from brainflix.registry import Registry
+
+_WEIGHTS = ("model", "diffusion_pytorch_model", "pytorch_model")
+_SUFFIXES = (".safetensors", ".bin", ".safetensors.index.json", ".bin.index.json")
+
+CLIPS: Registry[str] = Registry("CLIP class")
+TEXT_ENCODERS: Registry[str] = Registry("text encoder class")
+AUTOENCODERS: Registry[str] = Registry("VAE class")
+DENOISERS: Registry[str] = Registry("denoiser class")
+CLASSIFIERS: Registry[str] = Registry("classifier class")
+CAPTIONERS: Registry[str] = Registry("captioner class")
+SCHEDULERS: Registry[str] = Registry("scheduler")
+
+for _registry, _module, _names in (
+    (CLIPS, "transformers", ("CLIPModel", "SiglipModel")),
+    (TEXT_ENCODERS, "transformers", ("CLIPTextModel", "T5EncoderModel", "UMT5EncoderModel")),
+    (AUTOENCODERS, "diffusers", ("AutoencoderKL",)),
+    (
+        DENOISERS,
+        "diffusers",
+        ("UNet3DConditionModel", "UNetMotionModel", "WanTransformer3DModel"),
+    ),
+    (DENOISERS, "brainflix.models.space_time", ("SpaceTimeTransformer",)),
+    (
+        CLASSIFIERS,
+        "transformers",
+        (
+            "ConvNextForImageClassification",
+            "ConvNextV2ForImageClassification",
+            "ResNetForImageClassification",
+            "ViTForImageClassification",
+            "VideoMAEForVideoClassification",
+        ),
+    ),
+    (CAPTIONERS, "transformers", ("BlipForConditionalGeneration",)),
+    (
+        SCHEDULERS,
+        "diffusers",
+        (
+            "DDIMScheduler",
+            "DDPMScheduler",
+            "DPMSolverMultistepScheduler",
+            "EulerAncestralDiscreteScheduler",
+            "EulerDiscreteScheduler",
+            "PNDMScheduler",
+            "UniPCMultistepScheduler",
+        ),
+    ),
+):
+    for _name in _names:
+        _registry.register(_name)(_module)
+
+
+def part_config(source: Source, subfolder: str = "", name: str = "config.json") -> dict[str, Any]:
+    """Return the configuration of a part, or raise :class:`ModelError` when it is missing."""
+    relative = path_in(subfolder, name)
+    config = source.json(relative)
+    if config is None:
+        raise missing(source, relative)
+    return config
+
+
+def check_weights(source: Source, subfolder: str = "") -> None:
+    """Raise :class:`ModelError` when a folder has no weights for a part, or only some shards.
+
+    Hub repositories are checked by the library that downloads them.
+    """
+    if source.folder is None:
+        return
+    folder = source.folder / subfolder
+    present = [
+        folder / f"{stem}{suffix}"
+        for stem in _WEIGHTS
+        for suffix in _SUFFIXES
+        if (folder / f"{stem}{suffix}").is_file()
+    ]
+    if not present:
+        raise missing(source, path_in(subfolder, "model.safetensors"))
+    index = present[0]
+    if index.name.endswith(".index.json"):
+        relative = path_in(subfolder, index.name)
+        shards = (source.json(relative) or {}).get("weight_map", {})
+        for shard in sorted(set(shards.values())):
+            if not (folder / shard).is_file():
+                raise missing(source, path_in(subfolder, shard))
+
+
+def _class(registry: Registry[str], name: str) -> Any:
+    return getattr(importlib.import_module(registry[name]), name)
+
+
+def _class_name(config: Mapping[str, Any], registry: Registry[str], where: object) -> str:
+    """Return the class that a configuration names, if brainflix knows how to call it."""
+    names = (
+        [config["_class_name"]] if "_class_name" in config else config.get("architectures") or []
+    )
+    for name in names:
+        if name in registry:
+            return str(name)
+    raise ModelError(
+        f"the {registry.kind} is not one that brainflix can call",
+        expected="one of " + ", ".join(sorted(registry)),
+        found=", ".join(names) or "no class name",
+        where=where,
+    )
+
+
+def load_part(source: Source, registry: Registry[str], subfolder: str = "") -> Any:
+    """Load a network: checked for missing weights, float32, in evaluation mode, without gradients.
+
+    Parameters
+    ----------
+    source : Source
+        The model.
+    registry : Registry of str
+        Class names that are accepted, with the module each is in.
+    subfolder : str
+        Where in the model the part lies.
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Raises
+    ------
+    ModelError
+        When the part is missing, damaged, of an unknown class, or lacks parameters.
+    """
+    import torch
+
+    where = source.name if not subfolder else f"{source.name}, {subfolder}"
+    name = _class_name(part_config(source, subfolder), registry, where)
+    check_weights(source, subfolder)
+    location, options = source.arguments(subfolder)
+    with _quietly(), refusing(source, subfolder or "model"):
+        model, info = _class(registry, name).from_pretrained(
+            location, output_loading_info=True, **_dtype_option(registry[name]), **options
+        )
+    lacking = sorted(info.get("missing_keys") or ())
+    if lacking:
+        raise ModelError(
+            "the model's weights lack parameters",
+            expected=f"all parameters of {name}",
+            found=f"{len(lacking)} missing, such as {lacking[0]}",
+            where=where,
+            remedy=REMEDY,
+        )
+    return model.to(torch.float32).eval().requires_grad_(False)
+
+
+def _dtype_option(module: str) -> dict[str, Any]:
+    """Return the keyword that makes a library load float32 whatever the file holds."""
+    import torch
+
+    if module == "transformers":
+        import transformers
+
+        modern = int(transformers.__version__.partition(".")[0]) >= 5
+        return {"dtype" if modern else "torch_dtype": torch.float32}
+    return {}
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep the loading libraries' progress bars and advice out of a stage's output."""
+    import diffusers.utils.logging as diffusers_logging
+    import transformers.utils.logging as transformers_logging
+
+    bars = transformers_logging.is_progress_bar_enabled()
+    levels = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    diffusers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        diffusers_logging.set_verbosity(levels[0])
+        transformers_logging.set_verbosity(levels[1])
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def load_tokenizer(source: Source, subfolder: str = "") -> Any:
+    """Load a tokenizer, or raise :class:`ModelError` when a file of it is missing."""
+    from transformers import AutoTokenizer
+
+    relative = path_in(subfolder, "tokenizer_config.json")
+    if source.file(relative) is None:
+        raise missing(source, relative)
+    vocabularies = ("tokenizer.json", "vocab.json", "spiece.model", "vocab.txt")
+    if source.folder is not None and not any(
+        source.file(path_in(subfolder, name)) for name in vocabularies
+    ):
+        raise missing(source, path_in(subfolder, "tokenizer.json"))
+    location, options = source.arguments(subfolder)
+    with _quietly(), refusing(source, subfolder or "tokenizer"):
+        return AutoTokenizer.from_pretrained(location, **options)
+
+
+def find_part(source: Source, candidates: Sequence[str]) -> str:
+    """Return the first of some subfolders that holds a ``config.json``, or raise ModelError."""
+    for subfolder in candidates:
+        if source.file(path_in(subfolder, "config.json")) is not None:
+            return subfolder
+    raise missing(source, " or ".join(f"{name}/config.json" for name in candidates))
+
+
+def load_denoiser(name: str) -> Any:
+    """Load a text-to-video model's denoiser from ``unet/`` or ``transformer/``."""
+    source = resolve(name)
+    return load_part(source, DENOISERS, find_part(source, ("unet", "transformer")))
+
+
+def load_scheduler(name: str, scheduler: str) -> Any:
+    """Make a diffusers scheduler with a model's own noise schedule.
+
+    Parameters
+    ----------
+    name : str
+        The model, whose ``scheduler/scheduler_config.json`` is read.
+    scheduler : str
+        Registered class name.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown scheduler; the message lists those offered.
+    ModelError
+        When the model has no scheduler configuration.
+    """
+    SCHEDULERS[scheduler]  # an unknown name is refused before the model is looked at
+    config = part_config(resolve(name), "scheduler", "scheduler_config.json")
+    return make_scheduler(config, scheduler)
+
+
+def make_scheduler(config: Mapping[str, Any], scheduler: str) -> Any:
+    """Make a diffusers scheduler by name from a scheduler configuration.
+
+    Clipping and thresholding of the sample are switched off: they are meant for pixels, and latents
+    leave -1 to 1. PNDM runs its linear multistep form, which needs one evaluation a step.
+    """
+    settings = {**config, "clip_sample": False, "thresholding": False, "skip_prk_steps": True}
+    with _quietly():
+        return _class(SCHEDULERS, scheduler).from_config(settings)

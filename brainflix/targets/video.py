@@ -1,0 +1,199 @@
+"""Frames of a video file by time stamp, through PyAV."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from brainflix.errors import VideoError
+
+Frame = NDArray[np.uint8]
+
+_REMEDY = "copy or download the file again; `ffmpeg -v error -i FILE -f null -` shows its damage"
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A decoded frame and the stretch of time, in s, for which it is on screen."""
+
+    frame: Any
+    start: float
+    end: float
+
+
+def frames_at(path: str | Path, times: ArrayLike) -> Iterator[tuple[int, Frame]]:
+    """Yield the frame that is on screen at each of ``times``.
+
+    One pass from the start to the last time asked for: no seeking, so B-frames, variable rates and
+    missing indices do not matter. Two frames are held in memory.
+
+    Parameters
+    ----------
+    path : path-like
+        A video file.
+    times : array-like, shape (time,)
+        Seconds from the container's start, in any order.
+
+    Yields
+    ------
+    (int, ndarray of uint8, shape (height, width, 3))
+        The position in ``times``, in order of time, and the frame as RGB, upright. Where one frame
+        serves several times, it is the same object.
+
+    Raises
+    ------
+    VideoError
+        When the file cannot be opened or decoded, or has no frame at a time asked for.
+    """
+    wanted = np.asarray(times, dtype=np.float64)
+    order = np.argsort(wanted, kind="stable").tolist()
+    next_up = 0
+    reached: float | None = None
+    for shown in _timeline(path):
+        picture: Frame | None = None
+        while next_up < len(order) and wanted[order[next_up]] < shown.end:
+            time = float(wanted[order[next_up]])
+            if time < shown.start:
+                raise _no_frame(path, time, f"the first frame at {shown.start:.3f} s")
+            if picture is None:
+                picture = _to_rgb(shown.frame, path, shown.start)
+            yield order[next_up], picture
+            next_up += 1
+        if next_up == len(order):
+            return
+        reached = shown.end
+    time = float(wanted[order[next_up]])
+    found = "no frame at all" if reached is None else f"frames up to {reached:.3f} s"
+    raise _no_frame(path, time, found)
+
+
+def _no_frame(path: str | Path, time: float, found: str) -> VideoError:
+    return VideoError(
+        "the video has no frame at a time asked for",
+        expected=f"a frame at {time:.3f} s",
+        found=found,
+        where=path,
+        remedy=f"check the clip's onset and duration; if right, the file is cut: {_REMEDY}",
+    )
+
+
+def _timeline(path: str | Path) -> Iterator[_Shown]:
+    """Yield frames in order of presentation, each with its stretch of time on screen.
+
+    A frame lasts until the next one's time stamp. Boundaries are put one tick of the stream's clock
+    (1 ms at most) early, because coarse clocks such as Matroska's round time stamps up.
+    """
+    previous: _Shown | None = None
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        tick = min(float(stream.time_base), 1e-3)
+        rate = stream.average_rate or stream.guessed_rate
+        usual = 1.0 / float(rate) if rate else 0.04
+        zero = 0.0
+        for frame in container.decode(stream):
+            if frame.pts is None:
+                raise VideoError(
+                    "the video's frames have no time stamps",
+                    where=path,
+                    remedy="put the stream into a container: ffmpeg -i FILE -c copy FILE.mp4",
+                )
+            stamp = float(frame.pts * frame.time_base)
+            lasts = float((frame.duration or 0) * frame.time_base) or usual
+            if previous is None:
+                zero = _time_zero(container.start_time, stamp, usual)
+                previous = _Shown(frame, stamp - zero - tick, stamp - zero + lasts)
+            elif stamp - zero - tick > previous.start:
+                yield _Shown(previous.frame, previous.start, stamp - zero - tick)
+                previous = _Shown(frame, stamp - zero - tick, stamp - zero + lasts)
+        if previous is not None:
+            yield _Shown(previous.frame, previous.start, previous.end + tick)
+
+
+def _time_zero(container_start: int | None, first: float, usual: float) -> float:
+    """Return the time stamp, in s, that counts as zero.
+
+    It is the container's start, in microseconds as PyAV gives it; a first frame within two frames
+    of it is itself the start, as such offsets come from the coder's delay (B-frames in AVI).
+    """
+    start = first if container_start is None else container_start / 1e6
+    return first if abs(first - start) <= 2 * usual else start
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    """Open a video for decoding; whatever PyAV objects to becomes a VideoError."""
+    import av
+
+    if not Path(path).is_file():
+        raise VideoError("no such video", found="nothing", where=path)
+    found = f"{Path(path).stat().st_size} bytes"
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise VideoError("the file holds no video", found="no video stream", where=path)
+            container.streams.video[0].thread_type = "AUTO"
+            yield container
+    except (av.FFmpegError, UnicodeDecodeError) as error:
+        raise VideoError(
+            "the video cannot be decoded",
+            expected="a whole video file",
+            found=f"{found}: {error}",
+            where=path,
+            remedy=_REMEDY,
+        ) from error
+
+
+def _to_rgb(frame: Any, path: str | Path, time: float) -> Frame:
+    """Return a frame as upright RGB (height, width, 3)."""
+    if frame.is_corrupt:
+        raise VideoError(
+            "a frame of the video is damaged",
+            found=f"damage at {time:.3f} s",
+            where=path,
+            remedy=_REMEDY,
+        )
+    rgb = frame.to_ndarray(format="rgb24")
+    quarter_turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(rgb, quarter_turns)) if quarter_turns else rgb
+
+
+def read_picture(path: str | Path) -> Frame:
+    """Read a picture file as RGB uint8 (height, width, 3)."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise VideoError(
+            "the picture cannot be read", expected="a whole picture", found=str(error), where=path
+        ) from error
+
+
+def resize_frame(frame: Frame, height: int, width: int) -> Frame:
+    """Resize one RGB frame: area average where it shrinks, bilinear where it grows.
+
+    Parameters
+    ----------
+    frame : ndarray of uint8, shape (height, width, 3)
+    height, width : int
+        The new size; the frame is stretched to it.
+    """
+    from PIL import Image
+
+    if frame.shape[:2] == (height, width):
+        return frame
+    image = Image.fromarray(np.ascontiguousarray(frame))
+    for size, grows in (
+        ((width, image.height), width > image.width),
+        ((width, height), height > image.height),
+    ):
+        if size != image.size:
+            image = image.resize(size, Image.Resampling.BILINEAR if grows else Image.Resampling.BOX)
+    return np.asarray(image)
