@@ -1,0 +1,124 @@
+"""Clips as the metrics see them: frames, labels, and what has been computed from them once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainflix.errors import DataError
+
+T = TypeVar("T")
+Frames = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """A set of clips of one shape.
+
+    Attributes
+    ----------
+    frames : ndarray of uint8, shape (clip, frame, height, width, 3)
+        RGB.
+    ids : tuple of str
+        The clips' names, in the order of ``frames``.
+    groups : tuple of str
+        The segment or run a clip belongs to; clips of one group are not independent.
+    labels : mapping of str to tuple of str
+        What is known to be in each clip, by attribute; empty where nothing is known.
+    """
+
+    frames: Frames
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    _computed: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_frames(self.frames)
+        n = len(self.frames)
+        for name, column in (("ids", self.ids), ("groups", self.groups), *self.labels.items()):
+            if len(column) != n:
+                raise DataError(f"{name} needs one entry a clip", expected=n, found=len(column))
+        if n < 2:
+            raise DataError(
+                "too few clips to evaluate",
+                expected="at least 2, so that one can be told from the other",
+                found=n,
+            )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def once(self, name: str, compute: Callable[[Frames], T]) -> T:
+        """Return ``compute(frames)``, computed at the first call and kept under ``name``."""
+        if name not in self._computed:
+            self._computed[name] = compute(self.frames)
+        return self._computed[name]  # type: ignore[no-any-return]
+
+    def showing(self, frames: Frames) -> Clips:
+        """Return other frames under the same names: reconstructions of these clips."""
+        return Clips(reconcile(frames, self.frames.shape[1:]), self.ids, self.groups)
+
+
+def check_frames(frames: NDArray[Any]) -> None:
+    """Raise :class:`DataError` unless frames are (clip, frame, height, width, 3)."""
+    if frames.ndim != 5 or frames.shape[-1] != 3 or 0 in frames.shape[1:]:
+        raise DataError("not clips", expected="(clip, frame, height, width, 3)", found=frames.shape)
+
+
+def check_clips(true: NDArray[Any], predicted: NDArray[Any]) -> None:
+    """Raise :class:`DataError` unless both are clips, of one shape."""
+    check_frames(true)
+    if true.shape[1:] != predicted.shape[1:]:
+        raise DataError(
+            "true and reconstructed clips differ in shape",
+            expected=true.shape[1:],
+            found=predicted.shape[1:],
+            remedy="bring them to one shape with brainflix.evaluation.clips.reconcile",
+        )
+
+
+def even_frames(n: int, m: int) -> NDArray[np.int64]:
+    """Return the indices of ``m`` evenly spaced frames of ``n``: round(linspace(0, n - 1, m))."""
+    return np.rint(np.linspace(0, n - 1, m)).astype(np.int64)
+
+
+def reconcile(frames: Frames, shape: Sequence[int]) -> Frames:
+    """Bring clips to a number of frames and a size: even frames, then bilinear resizing.
+
+    Parameters
+    ----------
+    frames : ndarray of uint8, shape (clip, frame, height, width, 3)
+        The clips to be changed.
+    shape : sequence of int
+        (frame, height, width, 3) wanted.
+
+    Returns
+    -------
+    ndarray of uint8, shape (clip, *shape)
+        The same array where nothing differs.
+    """
+    check_frames(frames)
+    if frames.shape[1:] == tuple(shape):
+        return frames
+    if frames.shape[1] != shape[0]:
+        frames = frames[:, even_frames(frames.shape[1], shape[0])]
+    height, width = int(shape[1]), int(shape[2])
+    if frames.shape[2:4] != (height, width):
+        frames = resize(frames, height, width)
+    return frames
+
+
+def resize(frames: Frames, height: int, width: int) -> Frames:
+    """Resize every frame with Pillow's bilinear filter, which averages when it shrinks."""
+    from PIL import Image
+
+    resized = np.empty((*frames.shape[:2], height, width, 3), dtype=np.uint8)
+    for place in np.ndindex(*frames.shape[:2]):
+        image = Image.fromarray(np.ascontiguousarray(frames[place]))
+        resized[place] = image.resize((width, height), Image.Resampling.BILINEAR)
+    return resized

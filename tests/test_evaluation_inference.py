@@ -1,0 +1,257 @@
+"""Chance, P values, intervals, paired differences and audits on cases with known answers."""
+
+from __future__ import annotations
+
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+from sklearn.metrics import r2_score
+
+from brainflix.config import EvaluationConfig
+from brainflix.errors import DataError
+from brainflix.evaluation.audit import nearest_training, similarity_effect, split_audit
+from brainflix.evaluation.comparison import compare_systems
+from brainflix.evaluation.inference import (
+    Scores,
+    bootstrap_interval,
+    chance_level,
+    independent_units,
+    partner_sample,
+    sign_flip_p,
+)
+from brainflix.evaluation.inputs import Vectors
+from brainflix.evaluation.vectors import (
+    mean_correlation,
+    paired_difference,
+    r_squared,
+    vector_identification,
+)
+
+OPTIONS = EvaluationConfig(permutations=999, bootstrap=999)
+
+
+def units(n: int) -> tuple[str, ...]:
+    return tuple(f"clip{k}" for k in range(n))
+
+
+def test_chance_agrees_with_all_permutations() -> None:
+    matrix = np.random.default_rng(0).normal(size=(5, 5)) + 0.8 * np.eye(5)
+    means = np.array([matrix[range(5), order].mean() for order in permutations(range(5))])
+    exact = (means >= np.diagonal(matrix).mean() - 1e-12).mean()
+    chance = chance_level(Scores(np.diagonal(matrix).copy(), matrix), 40_000, seed=1)
+    assert chance.mean == pytest.approx(means.mean(), abs=0.01)
+    assert chance.p == pytest.approx(exact, abs=0.005)
+
+
+def test_a_perfect_score_has_the_smallest_p() -> None:
+    scores = Scores(np.ones(30), np.eye(30))
+    chance = chance_level(scores, 999, seed=0)
+    assert chance.p == 1 / 1000
+    assert chance.mean == pytest.approx(1 / 30, abs=0.01)
+
+
+def test_a_constant_reconstruction_is_at_chance_with_p_one() -> None:
+    scores = Scores(np.full(10, 0.3), np.full((10, 10), 0.3))
+    chance = chance_level(scores, 99, seed=0)
+    assert chance.mean == pytest.approx(0.3)
+    assert chance.p == 1.0
+
+
+def test_p_values_are_uniform_under_the_null() -> None:
+    rng = np.random.default_rng(2)
+    p = []
+    for seed in range(300):
+        matrix = rng.normal(size=(12, 12))
+        p.append(chance_level(Scores(np.diagonal(matrix).copy(), matrix), 99, seed).p)
+    assert np.mean(np.array(p) <= 0.05) == pytest.approx(0.05, abs=0.035)
+    assert np.mean(p) == pytest.approx(0.5, abs=0.05)
+
+
+def test_sampled_pairs_agree_with_all_pairs() -> None:
+    n = 60
+    matrix = np.random.default_rng(3).normal(size=(n, n)) + 0.15 * np.eye(n)
+    own = np.diagonal(matrix).copy()
+    partners = partner_sample(n, 40, seed=0)
+    sampled = chance_level(Scores(own, matrix[np.arange(n)[:, None], partners], partners), 5000, 0)
+    every = chance_level(Scores(own, matrix), 5000, 0)
+    assert sampled.mean == pytest.approx(every.mean, abs=0.03)
+    assert sampled.p == pytest.approx(every.p, abs=0.1)
+
+
+def test_partners_are_others_and_balanced() -> None:
+    partners = partner_sample(11, 4, seed=5)
+    assert (partners != np.arange(11)[:, None]).all()
+    assert all(len(set(row)) == 4 for row in partners.tolist())
+    assert (np.bincount(partners.ravel(), minlength=11) == 4).all()
+    with pytest.raises(DataError, match="partners a clip"):
+        partner_sample(4, 4, seed=0)
+
+
+def test_scores_refuse_another_shape() -> None:
+    with pytest.raises(DataError, match="scores of pairs"):
+        Scores(np.zeros(3), np.zeros((3, 2)))
+    with pytest.raises(DataError, match="chance needs scores"):
+        chance_level(Scores(np.zeros(3)), 99, seed=0)
+
+
+def test_the_interval_of_independent_clips_has_its_textbook_width() -> None:
+    values = np.random.default_rng(0).normal(2.0, 1.0, 200)
+    low, high = bootstrap_interval(values, units(200), 4000, 0.95, seed=1)
+    error = values.std() / np.sqrt(200)
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.03)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.03)
+
+
+def test_clips_of_one_group_are_drawn_together() -> None:
+    group_means = np.random.default_rng(1).normal(size=20)
+    values, groups = np.repeat(group_means, 10), tuple(np.repeat(units(20), 10).tolist())
+    low, high = bootstrap_interval(values, groups, 4000, 0.95, seed=0)
+    assert high - low == pytest.approx(2 * 1.96 * group_means.std() / np.sqrt(20), rel=0.12)
+    narrow = bootstrap_interval(values, units(200), 4000, 0.95, seed=0)
+    assert narrow[1] - narrow[0] < 0.5 * (high - low)
+
+
+def test_intervals_cover_the_mean() -> None:
+    rng = np.random.default_rng(5)
+    hits = 0
+    for seed in range(200):
+        groups = np.repeat(np.arange(25), 4)
+        values = rng.normal(size=25)[groups] + rng.normal(size=100)
+        low, high = bootstrap_interval(values, [str(g) for g in groups], 400, 0.95, seed)
+        hits += low <= 0 <= high
+    assert 0.87 <= hits / 200 <= 0.99
+
+
+def test_one_group_alone_falls_apart_into_clips() -> None:
+    assert independent_units(("a", "a"), ("x", "y")) == ("x", "y")
+    assert independent_units(("a", "b"), ("x", "y")) == ("a", "b")
+    with pytest.raises(DataError, match="too few units"):
+        bootstrap_interval(np.zeros(2), ("a", "a"), 100, 0.95, seed=0)
+
+
+def test_sign_flips_agree_with_all_flips() -> None:
+    differences = np.array([0.5, 0.1, -0.2, 0.4, 0.3, 0.6, -0.1])
+    flips = np.array([*product([-1, 1], repeat=7)]) @ differences
+    exact = (np.abs(flips) >= differences.sum() - 1e-12).mean()
+    p = sign_flip_p(differences, units(7), 50_000, seed=0)
+    assert p == pytest.approx(exact, abs=0.005)
+
+
+def test_a_grouped_sign_flip_cannot_be_more_certain_than_its_groups() -> None:
+    groups = ("a",) * 50 + ("b",) * 50
+    assert sign_flip_p(np.full(100, 1.0), groups, 999, seed=0) == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_better_system_is_named_only_when_shown() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=40)
+    better = paired_difference(base + 0.5 + 0.1 * rng.normal(size=40), base, units(40), OPTIONS)
+    assert better["better"] == "this"
+    assert better["interval"][0] > 0
+    worse = paired_difference(base, base + 0.5 + 0.1 * rng.normal(size=40), units(40), OPTIONS)
+    assert worse["better"] == "other"
+    same = paired_difference(base, base[::-1].copy(), units(40), OPTIONS)
+    assert same["better"] == "neither"
+    assert same["p"] > 0.5
+
+
+def test_r2_and_r_equal_independent_ones() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=(20, 3, 4)) * np.array([1, 2, 3, 0.5])
+    predicted = 0.5 * true + rng.normal(size=true.shape)
+    flat = true.reshape(20, -1), predicted.reshape(20, -1)
+    expected = r2_score(*flat, multioutput="variance_weighted")
+    assert r_squared(predicted, true) == pytest.approx(expected)
+    r = np.mean([np.corrcoef(flat[0][:, k], flat[1][:, k])[0, 1] for k in range(12)])
+    assert mean_correlation(predicted, true) == pytest.approx(r)
+
+
+def test_r2_is_negative_where_r_is_perfect() -> None:
+    true = np.random.default_rng(0).normal(size=(15, 4))
+    assert mean_correlation(3 * true, true) == pytest.approx(1.0)
+    assert r_squared(3 * true, true) < -2
+    assert mean_correlation(np.zeros_like(true), true) == 0.0
+
+
+def test_vectors_identify_their_own_clip_and_refuse_other_shapes() -> None:
+    true = np.random.default_rng(0).normal(size=(8, 6))
+    assert vector_identification(2 * true + 5, true).tolist() == [1.0] * 8
+    assert vector_identification(true[[3, 3]], true, np.array([3, 3])).tolist() == [1.0, 1.0]
+    with pytest.raises(DataError, match="vectors differ in shape"):
+        vector_identification(true[:, :5], true)
+
+
+def readers(noise: float, other_noise: float) -> tuple:
+    """Return two systems of two subjects on the same ten clips, in different orders."""
+    rng = np.random.default_rng(4)
+    ids = units(10)
+    true = rng.normal(size=(10, 30))
+    order = rng.permutation(10)
+    mine, others = {}, {}
+    for name in ("movie/sub-01", "movie/sub-02"):
+        predicted = true + noise * rng.normal(size=true.shape)
+        mine[name] = Vectors(ids, predicted, true)
+        predicted = true + other_noise * rng.normal(size=true.shape)
+        shuffled = tuple(ids[k] for k in order)
+        others[name] = Vectors(shuffled, predicted[order], true[order])
+    return (lambda name, target: mine[name]), (lambda name, target: others[name])
+
+
+def compared(noise: float, other_noise: float) -> dict:
+    groups = {"movie": dict.fromkeys(units(10), "run")}
+    return compare_systems(
+        *readers(noise, other_noise),
+        ["movie/sub-01", "movie/sub-02"],
+        {"movie": ["clip_image"]},
+        groups,
+        OPTIONS,
+    )
+
+
+def test_systems_are_compared_on_the_same_clips_whatever_their_order() -> None:
+    found = compared(0.2, 6.0)["clip_image"]
+    assert found["subjects"]["movie/sub-02"]["value"] == 1.0
+    assert found["pooled"]["better"] == "this"
+    assert found["pooled"]["n"] == 10
+    means = [found["subjects"][name]["other"] for name in found["subjects"]]
+    assert found["pooled"]["other"] == pytest.approx(np.mean(means))
+    assert compared(0.2, 0.2)["clip_image"]["pooled"]["better"] == "neither"
+
+
+def test_systems_tested_on_different_clips_are_refused() -> None:
+    ours, theirs = readers(1, 1)
+
+    def fewer(name: str, target: str) -> Vectors:
+        found = theirs(name, target)
+        return Vectors(found.ids[:9], found.averaged[:9], found.true[:9])
+
+    groups = {"movie": dict.fromkeys(units(10), "run")}
+    with pytest.raises(DataError, match="tested on different clips"):
+        compare_systems(
+            ours, fewer, ["movie/sub-01"], {"movie": ["clip_image"]}, groups, OPTIONS
+        )
+
+
+def test_the_audit_finds_a_copied_clip_and_a_straddling_group() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (6, 1, 8, 8, 3), dtype=np.uint8)
+    splits, groups = ["train"] * 4 + ["test"] * 2, ["a", "a", "b", "b", "c", "c"]
+    ids = list("uvwxyz")
+    clean = split_audit(ids, splits, groups, frames)
+    assert clean["disjoint"]
+    assert (clean["train_clips"], clean["test_clips"]) == (4, 2)
+    frames[5] = frames[1]
+    leaky = split_audit(ids, splits, ["a", "a", "b", "c", "c", "c"], frames)
+    assert not leaky["disjoint"]
+    assert leaky["identical_frames"] == 1
+    assert leaky["shared_groups"] == 2
+    assert leaky["shared_clips"] == 0
+
+
+def test_nearness_to_training() -> None:
+    test, train = np.eye(3), np.array([[1.0, 0, 0], [0, 1, 1]])
+    np.testing.assert_allclose(nearest_training(test, train), [1, 0.5**0.5, 0.5**0.5])
+    assert similarity_effect(np.array([1, 2, 3]), np.array([10, 20, 40])) == pytest.approx(1.0)
+    assert similarity_effect(np.array([1, 2, 3]), np.ones(3)) is None
+    with pytest.raises(DataError, match="no training clips"):
+        nearest_training(test, train[:0])
