@@ -24,8 +24,10 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/embedded.smk"
 
 
+report: "workflow/report/workflow.rst"
+
+
 rule all:
     default_target: True
     input:
         expand(RESULTS / "{experiment}/report/index.html", experiment=CONFIG.experiments),
-        [RESULTS / experiment / "videos" / key for experiment in CONFIG.experiments for key in cohort(experiment)],

@@ -1,7 +1,8 @@
 """The command line: a subcommand a stage, files in, files out, one section of the configuration.
 
-A stage is imported when its command runs, so that ``brainflix --help`` answers at once. Whatever a
-person can mend (:class:`brainflix.errors.BrainflixError`) ends in one message and exit code 2.
+A stage is imported when its arguments have been read, so that help and mistakes are answered at
+once. Whatever a person can mend (:class:`brainflix.errors.BrainflixError`) ends in one message and
+exit code 2.
 """
 
 from __future__ import annotations
@@ -110,12 +111,12 @@ def simulate(
     ] = True,
 ) -> None:
     """Write a simulated study: clips, and the fMRI of subjects who watch them."""
-    from brainflix.simulation import stage
-
     section = config.load_options(config.SimulationConfig, options)
     chosen = {"kind": kind, "seed": seed}
     values = section.model_dump() | {k: v for k, v in chosen.items() if v is not None}
     section = config.parse(config.SimulationConfig, values)
+    from brainflix.simulation import stage
+
     if stimuli:
         stage.simulate_stimuli(root, section)
     for subject in subjects or ():
@@ -125,34 +126,30 @@ def simulate(
 @app.command()
 def decode(source: Source, out: Out, options: Options = "{}") -> None:
     """Decode a study's clips to frames of one form."""
+    study = config.load_options(config.StudySource, source)
+    section = config.load_options(config.StimuliConfig, options)
     from brainflix.targets.decode import decode_study
 
-    decode_study(
-        config.load_options(config.StudySource, source),
-        config.load_options(config.StimuliConfig, options),
-        out,
-    )
+    decode_study(study, section, out)
 
 
 @app.command()
 def encode(stimuli: Annotated[Path, typer.Argument()], options: Options, out: Out) -> None:
     """Compute one target from decoded clips."""
+    section = config.load_options(config.TargetConfig, options)
     from brainflix.targets import stage
 
-    stage.encode(stimuli, config.load_options(config.TargetConfig, options), out)
+    stage.encode(stimuli, section, out)
 
 
 @app.command()
 def clean(source: Source, subject: Subject, out: Out, options: Options = "{}") -> None:
     """Trim, detrend and z-score a subject's runs."""
+    study = config.load_options(config.StudySource, source)
+    section = config.load_options(config.CleaningConfig, options)
     from brainflix.preprocessing import stage
 
-    stage.clean(
-        config.load_options(config.StudySource, source),
-        subject,
-        config.load_options(config.CleaningConfig, options),
-        out,
-    )
+    stage.clean(study, subject, section, out)
 
 
 @app.command()
@@ -163,9 +160,10 @@ def select(
     plot: Annotated[Path | None, typer.Option(help="A figure of the selection.")] = None,
 ) -> None:
     """Judge voxels by their reproducibility over training repeats."""
+    section = config.load_options(config.SelectionConfig, options)
     from brainflix.preprocessing import stage
 
-    stage.select(cleaned, config.load_options(config.SelectionConfig, options), out, plot)
+    stage.select(cleaned, section, out, plot)
 
 
 @app.command()
@@ -176,9 +174,10 @@ def extract(
     options: Options = "{}",
 ) -> None:
     """Cut the selected voxels' response to each presentation of a clip."""
+    section = config.load_options(config.ResponseConfig, options)
     from brainflix.preprocessing import stage
 
-    stage.extract(cleaned, voxels, config.load_options(config.ResponseConfig, options), out)
+    stage.extract(cleaned, voxels, section, out)
 
 
 @app.command()
@@ -192,15 +191,13 @@ def align(
     options: Options = "{}",
 ) -> None:
     """Fit the shared space of all subjects."""
+    subjects = named(responses, "--responses")
+    aligned = named(targets, "--targets")
+    studies = named(stimuli, "--stimuli")
+    section = config.load_options(config.AlignmentConfig, options)
     from brainflix.alignment import stage
 
-    stage.align(
-        named(responses, "--responses"),
-        named(targets, "--targets"),
-        named(stimuli, "--stimuli"),
-        config.load_options(config.AlignmentConfig, options),
-        out,
-    )
+    stage.align(subjects, aligned, studies, section, out)
 
 
 @app.command()
@@ -213,16 +210,13 @@ def regress(
     out: Out,
 ) -> None:
     """Predict the targets from the shared space, by a network and by ridge."""
+    subjects = named(responses, "--responses")
+    regressed = nested(targets, "--targets")
+    studies = named(stimuli, "--stimuli")
+    section = config.load_options(config.RegressionConfig, options)
     from brainflix.regression import stage
 
-    stage.regress(
-        shared,
-        named(responses, "--responses"),
-        nested(targets, "--targets"),
-        named(stimuli, "--stimuli"),
-        config.load_options(config.RegressionConfig, options),
-        out,
-    )
+    stage.regress(shared, subjects, regressed, studies, section, out)
 
 
 @app.command()
@@ -239,18 +233,11 @@ def generate(
     mp4: Annotated[Path | None, typer.Option(help="A folder for the clips as mp4.")] = None,
 ) -> None:
     """Turn predicted targets into videos, with the baselines' beside them."""
+    steering = named(targets, "--targets")
+    section = config.load_options(config.GenerationConfig, options)
     from brainflix.generation import stage
 
-    stage.generate(
-        predictions,
-        named(targets, "--targets"),
-        stimuli,
-        study,
-        subject,
-        config.load_options(config.GenerationConfig, options),
-        out,
-        mp4,
-    )
+    stage.generate(predictions, steering, stimuli, study, subject, section, out, mp4)
 
 
 @app.command()
@@ -268,17 +255,13 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure the videos, beside chance, baselines and ceiling."""
+    subjects = named(videos, "--videos")
+    studies = named(stimuli, "--stimuli")
+    regressed = nested(targets, "--targets")
+    section = config.load_options(config.EvaluationConfig, options)
     from brainflix.evaluation import stage
 
-    stage.evaluate(
-        named(videos, "--videos"),
-        named(stimuli, "--stimuli"),
-        predictions,
-        nested(targets, "--targets"),
-        config.load_options(config.EvaluationConfig, options),
-        out,
-        compare,
-    )
+    stage.evaluate(subjects, studies, predictions, regressed, section, out, compare)
 
 
 @app.command()
@@ -291,9 +274,11 @@ def report(
     configuration: Annotated[str, typer.Option(help="What was run, as JSON.")] = "{}",
 ) -> None:
     """Write the page that shows an experiment's results."""
+    content = _json(configuration)
+    shown = named(artifacts, "--artifacts")
     from brainflix.report import stage
 
-    stage.report(experiment, _json(configuration), named(artifacts, "--artifacts"), out)
+    stage.report(experiment, content, shown, out)
 
 
 @app.command("train-embedded")

@@ -203,6 +203,9 @@ class GenerationConfig(Section):
         default="conditioning", description="target used as text conditioning"
     )
     latents: str | None = Field(default="latents", description="target re-noised by video_to_video")
+    captions: str | None = Field(
+        default=None, description="target decoded to a caption that replaces conditioning"
+    )
     strength: float = Field(default=0.8, gt=0, le=1)
     steps: int = Field(default=20, ge=1)
     guidance: float = Field(default=4.0, ge=0)
@@ -210,6 +213,7 @@ class GenerationConfig(Section):
     scheduler: str = Field(default="DPMSolverMultistepScheduler", description="diffusers class")
     batch_size: int = Field(default=16, ge=1)
     precision: str = "32-true"
+    devices: int | Literal["auto"] = Field(default=1, description="GPUs, or processes on a CPU")
     baselines: tuple[Literal["ridge", "shuffled", "oracle"], ...] = ("ridge", "shuffled", "oracle")
     seed: int = Field(default=0, ge=0)
 
@@ -272,7 +276,8 @@ class Config(Section):
                 raise ValueError(
                     f"{where}: no such target {missing}; targets has {[*self.targets]}"
                 )
-            used = {experiment.generation.conditioning, experiment.generation.latents} - {None}
+            generation = experiment.generation
+            used = {generation.conditioning, generation.latents, generation.captions} - {None}
             lacking = sorted(used - set(experiment.regression.heads))  # type: ignore[type-var]
             if lacking:
                 raise ValueError(f"{where}.generation uses {lacking}, which regression.heads lacks")

@@ -22,7 +22,7 @@ _ROOT = Path(__file__).resolve().parent
 def module_path(module: str) -> Path | None:
     """Return the source file of a module of this package, or None when it is not one."""
     parts = module.split(".")
-    if parts[0] != PACKAGE:
+    if parts[0] != PACKAGE or not all(part.isidentifier() for part in parts):
         return None
     base = _ROOT.joinpath(*parts[1:])
     for candidate in (base.with_suffix(".py"), base / "__init__.py"):
@@ -55,6 +55,8 @@ def _parse(path: Path) -> tuple[str, tuple[str, ...]]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             imported.add(node.module)
             imported.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and str(node.value).startswith(f"{PACKAGE}."):
+            imported.add(str(node.value))  # a module that a registry names, to import it when used
     ours = tuple(sorted(name for name in imported if module_path(name) is not None))
     return ast.dump(_strip_docstrings(tree)), ours
 

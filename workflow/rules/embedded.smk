@@ -6,14 +6,14 @@ rule embedded_models:
         folder=directory(RESULTS / "embedded_models"),
     log:
         "logs/embedded_models.log",
-    params:
-        seed=0,
-        code=code_digest("brainflix.embedded.train"),
     conda:
         "../../envs/deep.yaml"
     threads: 8
     resources:
         mem_mb=16000,
         runtime=480,
+    params:
+        seed=0,
+        code=code_digest("brainflix.embedded.train"),
     shell:
         "python -m brainflix --log {log} train-embedded --seed {params.seed} --out {output.folder:q}"

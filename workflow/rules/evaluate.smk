@@ -15,6 +15,12 @@ rule evaluate:
         clips=RESULTS / "{experiment}/evaluation/clips.parquet",
     log:
         "logs/evaluate/{experiment}.log",
+    conda:
+        "../../envs/deep.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=240,
     params:
         videos=flags("--videos", videos),
         stimuli=flags("--stimuli", stimuli),
@@ -23,12 +29,6 @@ rule evaluate:
         folder=lambda wildcards, output: Path(output.metrics).parent,
         options=of_experiment("evaluation"),
         code=code_digest("brainflix.evaluation.stage"),
-    conda:
-        "../../envs/deep.yaml"
-    threads: 2
-    resources:
-        mem_mb=8000,
-        runtime=240,
     shell:
         "python -m brainflix --log {log} evaluate {input.predictions:q} {params.videos}"
         " {params.stimuli} {params.targets} {params.compare}"
@@ -47,15 +47,15 @@ rule report:
         ),
     log:
         "logs/report/{experiment}.log",
-    params:
-        artifacts=flags("--artifacts", shown),
-        configuration=lambda wildcards: json.dumps(CONFIG.described(wildcards.experiment)),
-        code=code_digest("brainflix.report.stage"),
     conda:
         "../../envs/deep.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        artifacts=flags("--artifacts", shown),
+        configuration=lambda wildcards: json.dumps(CONFIG.described(wildcards.experiment)),
+        code=code_digest("brainflix.report.stage"),
     shell:
         "python -m brainflix --log {log} report {wildcards.experiment} {params.artifacts}"
         " --configuration {params.configuration:q} --out {output.page:q}"

@@ -8,15 +8,15 @@ rule clean:
         cleaned=RESULTS / "{study}/{subject}/cleaned.h5",
     log:
         "logs/clean/{study}/{subject}.log",
-    params:
-        source=source,
-        options=of_study("preprocessing", "cleaning"),
-        code=code_digest("brainflix.preprocessing.stage"),
     conda:
         "../../envs/fmri.yaml"
     resources:
         mem_mb=8000,
         runtime=120,
+    params:
+        source=source,
+        options=of_study("preprocessing", "cleaning"),
+        code=code_digest("brainflix.preprocessing.stage"),
     shell:
         "python -m brainflix --log {log} clean --source {params.source:q}"
         " --subject {wildcards.subject} --options {params.options:q} --out {output.cleaned:q}"
@@ -35,14 +35,14 @@ rule select:
         ),
     log:
         "logs/select/{study}/{subject}.log",
-    params:
-        options=of_study("preprocessing", "selection"),
-        code=code_digest("brainflix.preprocessing.stage"),
     conda:
         "../../envs/fmri.yaml"
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        options=of_study("preprocessing", "selection"),
+        code=code_digest("brainflix.preprocessing.stage"),
     shell:
         "python -m brainflix --log {log} select {input.cleaned:q}"
         " --options {params.options:q} --out {output.voxels:q} --plot {output.plot:q}"
@@ -56,14 +56,14 @@ rule extract:
         responses=RESULTS / "{study}/{subject}/responses.h5",
     log:
         "logs/extract/{study}/{subject}.log",
-    params:
-        options=of_study("preprocessing", "response"),
-        code=code_digest("brainflix.preprocessing.stage"),
     conda:
         "../../envs/fmri.yaml"
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        options=of_study("preprocessing", "response"),
+        code=code_digest("brainflix.preprocessing.stage"),
     shell:
         "python -m brainflix --log {log} extract {input.cleaned:q} {input.voxels:q}"
         " --options {params.options:q} --out {output.responses:q}"

@@ -14,6 +14,12 @@ rule align:
         shared=RESULTS / "{experiment}/alignment/shared.h5",
     log:
         "logs/align/{experiment}.log",
+    conda:
+        "../../envs/deep.yaml"
+    threads: 2
+    resources:
+        mem_mb=16000,
+        runtime=480,
     params:
         responses=flags("--responses", responses),
         targets=flags("--targets", aligned_targets),
@@ -21,12 +27,6 @@ rule align:
         folder=lambda wildcards, output: Path(output.shared).parent,
         options=of_experiment("alignment"),
         code=code_digest("brainflix.alignment.stage"),
-    conda:
-        "../../envs/deep.yaml"
-    threads: 2
-    resources:
-        mem_mb=16000,
-        runtime=480,
     shell:
         "python -m brainflix --log {log} align {params.responses} {params.targets} {params.stimuli}"
         " --options {params.options:q} --out {params.folder:q}"
@@ -42,6 +42,12 @@ rule regress:
         predictions=RESULTS / "{experiment}/regression/predictions.h5",
     log:
         "logs/regress/{experiment}.log",
+    conda:
+        "../../envs/deep.yaml"
+    threads: 2
+    resources:
+        mem_mb=16000,
+        runtime=480,
     params:
         responses=flags("--responses", responses),
         targets=flags("--targets", regressed_targets),
@@ -49,12 +55,6 @@ rule regress:
         folder=lambda wildcards, output: Path(output.predictions).parent,
         options=of_experiment("regression"),
         code=code_digest("brainflix.regression.stage"),
-    conda:
-        "../../envs/deep.yaml"
-    threads: 2
-    resources:
-        mem_mb=16000,
-        runtime=480,
     shell:
         "python -m brainflix --log {log} regress {input.shared:q} {params.responses}"
         " {params.targets} {params.stimuli} --options {params.options:q} --out {params.folder:q}"
@@ -77,17 +77,17 @@ rule generate:
         ),
     log:
         "logs/generate/{experiment}/{study}/{subject}.log",
-    params:
-        targets=flags("--targets", generator_targets),
-        options=of_experiment("generation"),
-        models=lambda wildcards: models(CONFIG.experiments[wildcards.experiment].generation.model),
-        code=code_digest("brainflix.generation.stage"),
     conda:
         "../../envs/deep.yaml"
     threads: 2
     resources:
         mem_mb=16000,
         runtime=480,
+    params:
+        targets=flags("--targets", generator_targets),
+        options=of_experiment("generation"),
+        models=lambda wildcards: models(CONFIG.experiments[wildcards.experiment].generation.model),
+        code=code_digest("brainflix.generation.stage"),
     shell:
         "python -m brainflix --log {log} generate {input.predictions:q} {input.stimuli:q}"
         " {params.targets} --study {wildcards.study} --subject {wildcards.subject}"

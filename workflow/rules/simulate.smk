@@ -6,14 +6,14 @@ rule simulate_stimuli:
         stimuli="{root}/stimuli.tsv",
     log:
         "logs/simulate/{root}/stimuli.log",
-    params:
-        options=lambda wildcards: dump_options(SIMULATED[wildcards.root]),
-        code=code_digest("brainflix.simulation.stage"),
     conda:
         "../../envs/fmri.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        options=lambda wildcards: dump_options(SIMULATED[wildcards.root]),
+        code=code_digest("brainflix.simulation.stage"),
     shell:
         "python -m brainflix --log {log} simulate {wildcards.root:q} --options {params.options:q}"
 
@@ -25,14 +25,14 @@ rule simulate_subject:
         scans="{root}/{subject}/{subject}_scans.tsv",
     log:
         "logs/simulate/{root}/{subject}.log",
-    params:
-        options=lambda wildcards: dump_options(SIMULATED[wildcards.root]),
-        code=code_digest("brainflix.simulation.stage"),
     conda:
         "../../envs/fmri.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        options=lambda wildcards: dump_options(SIMULATED[wildcards.root]),
+        code=code_digest("brainflix.simulation.stage"),
     shell:
         "python -m brainflix --log {log} simulate {wildcards.root:q} --no-stimuli"
         " --subjects {wildcards.subject} --options {params.options:q}"

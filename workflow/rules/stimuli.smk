@@ -8,15 +8,15 @@ rule decode:
         stimuli=RESULTS / "{study}/stimuli.h5",
     log:
         "logs/decode/{study}.log",
-    params:
-        source=source,
-        options=dump_options(CONFIG.stimuli),
-        code=code_digest("brainflix.targets.decode"),
     conda:
         "../../envs/fmri.yaml"
     resources:
         mem_mb=4000,
         runtime=120,
+    params:
+        source=source,
+        options=dump_options(CONFIG.stimuli),
+        code=code_digest("brainflix.targets.decode"),
     shell:
         "python -m brainflix --log {log} decode --source {params.source:q}"
         " --options {params.options:q} --out {output.stimuli:q}"
@@ -29,15 +29,15 @@ rule encode:
         target=RESULTS / "{study}/targets/{target}.h5",
     log:
         "logs/encode/{study}/{target}.log",
-    params:
-        options=lambda wildcards: dump_options(CONFIG.targets[wildcards.target]),
-        models=lambda wildcards: models(CONFIG.targets[wildcards.target].model),
-        code=code_digest("brainflix.targets.stage"),
     conda:
         "../../envs/deep.yaml"
     resources:
         mem_mb=8000,
         runtime=120,
+    params:
+        options=lambda wildcards: dump_options(CONFIG.targets[wildcards.target]),
+        models=lambda wildcards: models(CONFIG.targets[wildcards.target].model),
+        code=code_digest("brainflix.targets.stage"),
     shell:
         "python -m brainflix --log {log} encode {input.stimuli:q}"
         " --options {params.options:q} --out {output.target:q}"
