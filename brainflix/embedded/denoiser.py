@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from brainflix.embedded.clip import tokenize
-from brainflix.embedded.data import Pool
 from brainflix.embedded.training import Curve, cosine, device
 from brainflix.models.space_time import SpaceTimeTransformer
 

@@ -44,8 +44,14 @@ def train_vae(pool: Pool, steps: int, seed: int, batch: int = 32) -> tuple[Autoe
     """Train the VAE on random frames: L1 + SSIM + a small KL term.
 
     The model is convolutional, so most steps see crops of 40 x 40 pixels, which cost less than half
-    as much; the last fifth sees whole frames, for the borders. Returns the model with ``scaling_factor`` set to the inverse deviation of its latents, and the
-    training curve.
+    as much; the last fifth sees whole frames, for the borders.
+
+    Returns
+    -------
+    AutoencoderKL
+        With ``scaling_factor`` set to the inverse deviation of its latents.
+    Curve
+        The training curve.
     """
     torch.manual_seed(seed)
     vae = build_vae().to(device(), memory_format=torch.channels_last).train()
