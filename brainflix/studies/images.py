@@ -41,7 +41,7 @@ class SeriesHeader:
 
 
 @contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Turn the many ways in which a damaged image fails into one :class:`StudyError`."""
     from nibabel.filebasedimages import ImageFileError
 
@@ -71,7 +71,7 @@ def open_image(path: Path) -> Any:
     """Open an image without reading its values."""
     import nibabel
 
-    with _readable(path):
+    with readable(path):
         return nibabel.load(path, keep_file_open=True)
 
 
@@ -105,7 +105,7 @@ def read_header(path: Path) -> SeriesHeader:
     )
 
 
-def _cifti_axes(image: Any, path: Path) -> tuple[Any, Any]:
+def cifti_axes(image: Any, path: Path) -> tuple[Any, Any]:
     """Return the first axis and the brain models of a CIFTI-2 image."""
     import nibabel
 
@@ -128,7 +128,7 @@ def _cifti_axes(image: Any, path: Path) -> tuple[Any, Any]:
 
 
 def _cifti_header(image: Any, path: Path) -> SeriesHeader:
-    first, models = _cifti_axes(image, path)
+    first, models = cifti_axes(image, path)
     step = getattr(first, "step", None)
     repetition_time = plausible_seconds(float(step)) if step else None
     return SeriesHeader(len(first), repetition_time, (len(models),), None)
@@ -136,7 +136,7 @@ def _cifti_header(image: Any, path: Path) -> SeriesHeader:
 
 def read_grayordinates(path: Path, space: str) -> VoxelSpace:
     """Return the grayordinates of a CIFTI-2 file: index, structure and vertex of each."""
-    _, models = _cifti_axes(open_image(path), path)
+    _, models = cifti_axes(open_image(path), path)
     return VoxelSpace(
         position=np.arange(len(models), dtype=np.int32)[:, None],
         shape=(len(models),),
@@ -149,7 +149,7 @@ def read_grayordinates(path: Path, space: str) -> VoxelSpace:
 def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return a mask, bool (i, j, k), and its affine, (4, 4)."""
     image = open_image(path)
-    with _readable(path):
+    with readable(path):
         values = np.asanyarray(image.dataobj)
     if values.ndim == 4 and values.shape[3] == 1:
         values = values[..., 0]
@@ -208,7 +208,7 @@ def read_rows(path: Path, voxels: VoxelSpace) -> np.ndarray:
             remedy="choose one resolution by the reader's option entities, such as {res: '2'}",
         )
     image = open_image(path)
-    with _readable(path):
+    with readable(path):
         if is_cifti(path):
             rows = np.asarray(image.dataobj, dtype=np.float32)
             chosen = voxels.position[:, 0]

@@ -1,0 +1,186 @@
+"""Writing cleaned.h5: a run in memory at a time, and the same voxels in each run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import h5py
+import numpy as np
+
+from brainflix.artifacts import write_dataset
+from brainflix.config import CleaningConfig
+from brainflix.console import track
+from brainflix.errors import DataError
+from brainflix.preprocessing.cleaning import (
+    CleanedRows,
+    TrialStatistics,
+    clean_rows,
+    nuisance_basis,
+)
+from brainflix.studies import Run, Study, VoxelSpace
+
+
+class CleanedWriter:
+    """Writes runs so that all of them hold the voxels that are usable in each training run.
+
+    A voxel that is not finite or constant in a training run is dropped from every run. Test runs
+    have no say in that: what is unusable in them alone is set to 0, the voxel's mean, and counted.
+    Training runs are therefore written first; columns that a later one condemns are cut out of
+    those already written.
+
+    Parameters
+    ----------
+    file : h5py.File
+        The new artifact.
+    n_voxels : int
+        Voxels of the study's mask.
+    """
+
+    def __init__(self, file: h5py.File, n_voxels: int) -> None:
+        self.file = file
+        self.keep = np.ones(n_voxels, dtype=bool)
+        self.nonfinite = np.zeros(n_voxels, dtype=bool)
+        self.constant = np.zeros(n_voxels, dtype=bool)
+        self._written: dict[str, np.ndarray] = {}
+
+    def condemn(self, nonfinite: np.ndarray, constant: np.ndarray, where: object) -> None:
+        """Drop voxels, bool (voxel,) each, because of a training run."""
+        self.nonfinite |= nonfinite
+        self.constant |= constant & ~self.nonfinite
+        self.keep &= ~(nonfinite | constant)
+        if not self.keep.any():
+            raise DataError(
+                "no voxel is finite and varies in all training runs",
+                expected="at least one",
+                found=f"{int(self.nonfinite.sum())} not finite, {int(self.constant.sum())} "
+                "constant; this run condemned the last",
+                where=where,
+                remedy="look at that run: it may be damaged, or its mask may lie outside the brain",
+            )
+
+    def write(self, run: Run, index: int, cleaned: CleanedRows, onset: np.ndarray) -> None:
+        """Write a run's rows and events; ``onset`` is in s from its first kept row."""
+        group = self.file.create_group(f"runs/{run.id}")
+        write_dataset(group, "rows", cleaned.rows[:, self.keep], ("volume", "voxel"))
+        self._written[run.id] = self.keep.copy()
+        write_dataset(group, "onset", onset, ("event",), units="s")
+        durations = np.array([event.duration for event in run.events], dtype=np.float64)
+        write_dataset(group, "duration", durations, ("event",), units="s")
+        write_dataset(group, "clip", [event.clip for event in run.events], ("event",))
+        unusable = (cleaned.nonfinite | cleaned.constant) & self.keep
+        group.attrs.update(
+            split=run.split,
+            group=run.group,
+            repeat=run.repeat,
+            index=index,
+            repetition_time=run.repetition_time,
+            trialwise=run.trialwise,
+            filled_voxels=int(unusable.sum()),
+        )
+
+    def finish(self, voxels: VoxelSpace) -> None:
+        """Cut condemned columns out of earlier runs, and write where the voxels lie."""
+        for name, written in self._written.items():
+            if (written != self.keep).any():
+                group = self.file[f"runs/{name}"]
+                rows = group["rows"][()][:, self.keep[written]]
+                del group["rows"]
+                write_dataset(group, "rows", rows, ("volume", "voxel"))
+        write_space(self.file, voxels, self.keep)
+        self.file.attrs.update(
+            n_voxels=int(self.keep.sum()),
+            dropped_voxels=int((~self.keep).sum()),
+            dropped_nonfinite=int(self.nonfinite.sum()),
+            dropped_constant=int(self.constant.sum()),
+        )
+
+
+def write_space(file: h5py.File, voxels: VoxelSpace, keep: np.ndarray | None = None) -> None:
+    """Write where voxels lie (those of ``keep``, bool (voxel,)) into an open artifact."""
+    chosen = slice(None) if keep is None else keep
+    write_dataset(file, "position", voxels.position[chosen], ("voxel", "axis"))
+    if voxels.structure is not None and voxels.vertex is not None:
+        write_dataset(file, "structure", voxels.structure[chosen], ("voxel",))
+        write_dataset(file, "vertex", voxels.vertex[chosen], ("voxel",))
+    file.attrs["shape"] = np.asarray(voxels.shape, dtype=np.int64)
+    file.attrs["space"] = voxels.space
+    if voxels.affine is not None:
+        file.attrs["affine"] = voxels.affine
+
+
+def read_space(file: h5py.File) -> VoxelSpace:
+    """Return where the voxels of an open artifact lie, as :func:`write_space` wrote it."""
+    has_vertices = "vertex" in file
+    return VoxelSpace(
+        position=file["position"][()],
+        shape=tuple(int(size) for size in file.attrs["shape"]),
+        affine=file.attrs.get("affine"),
+        space=str(file.attrs["space"]),
+        structure=file["structure"].asstr()[()].astype(str) if has_vertices else None,
+        vertex=file["vertex"][()] if has_vertices else None,
+    )
+
+
+def training_first(runs: Sequence[Run]) -> list[tuple[int, Run]]:
+    """Return runs with their place in the order of recording, training runs in front."""
+    return sorted(enumerate(runs), key=lambda pair: (pair[1].split != "train", pair[0]))
+
+
+def trimmed_onsets(run: Run, options: CleaningConfig) -> np.ndarray:
+    """Return the onsets in s from the first kept volume, float64 (event,).
+
+    Raises
+    ------
+    DataError
+        When trimming leaves no volume, or cuts into the stimuli.
+    """
+    kept = run.n_volumes - options.trim_start - options.trim_end
+    onset = np.array([event.onset for event in run.events], dtype=np.float64)
+    onset -= run.start_time + options.trim_start * run.repetition_time
+    end = max(o + event.duration for o, event in zip(onset, run.events, strict=True))
+    late = end >= (kept + 1) * run.repetition_time
+    if kept < 1 or late or onset.min() <= -run.repetition_time:
+        raise DataError(
+            "trimming cuts into a run's stimuli",
+            expected=f"stimuli within the {max(kept, 0)} volumes that are kept",
+            found=f"stimuli from {onset.min():g} to {end:g} s of "
+            f"{max(kept, 0) * run.repetition_time:g} s",
+            where=f"{run.subject}, run {run.id}",
+            remedy="lower preprocessing.cleaning.trim_start or trim_end",
+        )
+    return onset
+
+
+def write_volumes(
+    study: Study, runs: Sequence[Run], options: CleaningConfig, writer: CleanedWriter
+) -> None:
+    """Clean runs of volumes, one at a time."""
+    for index, run in track(training_first(runs), f"clean {runs[0].subject}", len(runs)):
+        onset = trimmed_onsets(run, options)
+        kept = slice(options.trim_start, run.n_volumes - options.trim_end)
+        rows = study.load(run)[kept]
+        confounds = study.confounds(run, options.confounds)[kept] if options.confounds else None
+        where = f"{run.subject}, run {run.id}"
+        basis = nuisance_basis(len(rows), options.detrend_order, confounds, where)
+        cleaned = clean_rows(rows, basis, options.standardize)
+        del rows
+        if run.split == "train":
+            writer.condemn(cleaned.nonfinite, cleaned.constant, where)
+        writer.write(run, index, cleaned, onset)
+
+
+def write_trials(
+    study: Study, runs: Sequence[Run], options: CleaningConfig, writer: CleanedWriter
+) -> None:
+    """Scale runs of single-trial responses by the statistics of the training trials."""
+    statistics = TrialStatistics(len(study.voxels(runs[0].subject)))
+    for run in runs:
+        if run.split == "train":
+            statistics.add(study.load(run))
+    writer.condemn(statistics.nonfinite, statistics.constant, f"{runs[0].subject}, training trials")
+    for index, run in training_first(runs):
+        cleaned = statistics.scale(study.load(run), options.standardize)
+        onset = np.array([event.onset for event in run.events], dtype=np.float64)
+        writer.write(run, index, cleaned, onset)
+    for name, values in (("mean", statistics.mean), ("deviation", statistics.deviation)):
+        write_dataset(writer.file, f"training/{name}", values[writer.keep], ("voxel",))
