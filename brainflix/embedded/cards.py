@@ -63,7 +63,7 @@ def write_cards(out: Path, figures: Mapping[str, Any]) -> None:
             "title": "Embedded CLIP",
             "purpose": "A CLIPModel of 64 x 64 frames and captions, 64 dimensions.",
             "data": f"{budget['clip_clips']} clips",
-            "training": f"{budget['clip_steps']} steps of 128 clips, two frames each; contrastive"
+            "training": f"{budget['clip_steps']} steps of 96 frames; contrastive"
             " loss with auxiliary linear read-outs of the attributes, which are not kept",
             "table": _table(_rows(figures, "clip_retrieval_of_50", "own caption nearest of 50")),
         },

@@ -60,3 +60,17 @@ def make_pool(n: int, seed: int, held_out: bool | None = False) -> Pool:
     for k, scene in enumerate(track(scenes, "render clips", n)):
         clips[k] = render(scene)
     return Pool(scenes, clips)
+
+
+def describe(n: int, seed: int) -> tuple[list[list[str]], NDArray[np.int64]]:
+    """Draw ``n`` scenes without rendering them.
+
+    Returns
+    -------
+    list of list of str
+        Eight phrasings a scene.
+    ndarray of int64, shape (scene, 4)
+        Label indices.
+    """
+    pool = Pool(sample_scenes(n, np.random.default_rng(seed)), np.empty(0, np.uint8))
+    return pool.captions, pool.labels

@@ -1,6 +1,6 @@
 """Train the embedded models anew: ``brainflix train-embedded --out FOLDER``.
 
-Parts are trained in order, each from the same seed: VAE, CLIP, classifiers, denoiser. Weights are
+Parts are trained in order, each from the same seed: VAE, text encoder, CLIP, classifiers, denoiser. Weights are
 stored in half precision. Each folder gets a model card with what was measured on scenes that
 training never saw.
 """
@@ -27,7 +27,8 @@ from brainflix.embedded.classifiers import classify, train_classifier
 from brainflix.embedded.clip import train_clip
 from brainflix.embedded.data import Pool, make_pool
 from brainflix.embedded.denoiser import build_scheduler, encode_text, train_denoiser
-from brainflix.embedded.training import Curve, device
+from brainflix.embedded.text import train_text_encoder
+from brainflix.embedded.training import device
 from brainflix.embedded.vae import encode_clips, train_vae
 
 
@@ -40,10 +41,12 @@ class Budget:
 
     vae_clips: int = 3000
     vae_steps: int = 2300
+    text_scenes: int = 20000
+    text_steps: int = 1500
     clip_clips: int = 6000
-    clip_steps: int = 1200
+    clip_steps: int = 2400
     classifier_steps: int = 1500
-    denoiser_clips: int = 16000
+    denoiser_clips: int = 12000
     denoiser_steps: int = 6000
 
 
@@ -63,6 +66,7 @@ def train(out: Path, seed: int = 0, budget: Budget | None = None) -> None:
     work = out.with_name(f".{out.name}.partial")
     shutil.rmtree(work, ignore_errors=True)
     train_vae_part(work, seed, budget)
+    train_text_part(work, seed, budget)
     train_clip_part(work, seed, budget)
     train_classifier_parts(work, seed, budget)
     train_denoiser_part(work, seed, budget)
@@ -80,15 +84,21 @@ def train_vae_part(out: Path, seed: int, budget: Budget) -> None:
 
 
 def train_clip_part(out: Path, seed: int, budget: Budget) -> None:
-    """Train CLIP into ``clip`` and give its text tower to ``text-to-video``."""
+    """Train CLIP into ``clip``."""
     pool = make_pool(budget.clip_clips, seed + 12)
     clip, tokenizer, curve = train_clip(pool, budget.clip_steps, seed)
     save_half(clip, out / "clip")
     tokenizer.save_pretrained(out / "clip")
     _write_preprocessing(out / "clip", "CLIPImageProcessor")
     curve.save(out / "clip" / "curve.csv")
-    save_half(clip.text_model, out / "text-to-video" / "text_encoder")
+
+
+def train_text_part(out: Path, seed: int, budget: Budget) -> None:
+    """Train the text encoder into ``text-to-video``."""
+    model, tokenizer, curve = train_text_encoder(budget.text_scenes, budget.text_steps, seed)
+    save_half(model, out / "text-to-video" / "text_encoder")
     tokenizer.save_pretrained(out / "text-to-video" / "tokenizer")
+    curve.save(out / "text-to-video" / "text-encoder-curve.csv")
 
 
 def train_classifier_parts(out: Path, seed: int, budget: Budget) -> None:
@@ -242,6 +252,3 @@ def _write_model_index(folder: Path) -> None:
             "vae": ["diffusers", "AutoencoderKL"],
         },
     )
-
-
-__all__ = ["Budget", "Curve", "train"]
