@@ -137,6 +137,17 @@ class TargetConfig(Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class RidgeConfig(Section):
+    """Ridge regression whose penalty is chosen by cross-validation over groups of clips."""
+
+    alphas: tuple[Positive, ...] = Field(
+        default=tuple(float(f"{10.0 ** (k / 2):.4g}") for k in range(1, 13)),
+        min_length=1,
+        description="penalties tried, for inputs of unit variance",
+    )
+    folds: int = Field(default=10, ge=2, description="cross-validation folds, made of clip groups")
+
+
 class AlignmentConfig(Section):
     """The shared space of all subjects."""
 
@@ -144,6 +155,15 @@ class AlignmentConfig(Section):
         default="joint", description="one model of all subjects, or one a subject"
     )
     target: str = Field(default="clip_image", description="target that the shared space matches")
+    heads: Literal["ridge", "gradient"] = Field(
+        default="ridge",
+        description="how a subject's linear head is fitted: by ridge regression, cross-fitted over "
+        "clip groups, or by gradients of the contrastive loss",
+    )
+    ridge: RidgeConfig = RidgeConfig()
+    window: Literal["flatten", "mean"] = Field(
+        default="flatten", description="volumes of a response side by side, or averaged"
+    )
     dim: int = Field(default=256, ge=1, description="width of the shared space")
     blocks: int = Field(default=2, ge=0, description="shared residual blocks")
     dropout: float = Field(default=0.3, ge=0, lt=1)
@@ -167,13 +187,6 @@ class HeadConfig(Section):
     temperature: Positive = 0.1
 
 
-class RidgeConfig(Section):
-    """The linear baseline that every run carries."""
-
-    alphas: tuple[float, ...] = tuple(float(10.0**k) for k in range(-1, 7))
-    folds: int = Field(default=5, ge=2, description="cross-validation folds, made of clip groups")
-
-
 class RegressionConfig(Section):
     """From the shared space to the vectors that the generator takes."""
 
@@ -181,7 +194,18 @@ class RegressionConfig(Section):
     width: int = Field(default=512, ge=1)
     blocks: int = Field(default=3, ge=0)
     dropout: float = Field(default=0.3, ge=0, lt=1)
-    use_input: bool = Field(default=True, description="put the aligned head's input beside it")
+    use_input: bool = Field(
+        default=True, description="put the output of the subject's alignment head beside it"
+    )
+    use_linear: bool = Field(
+        default=True,
+        description="start from the cross-fitted ridge prediction; the network learns what to add",
+    )
+    components: int = Field(
+        default=256,
+        ge=0,
+        description="principal components of a target that its head predicts; 0 for no reduction",
+    )
     batch_size: int = Field(default=64, ge=2)
     max_epochs: int = Field(default=30, ge=1)
     patience: int = Field(default=6, ge=1)
@@ -228,7 +252,7 @@ class EvaluationConfig(Section):
         "identification@pixel",
         "attributes",
     )
-    clip_model: str = "embedded:clip"
+    clip_model: str | None = "embedded:clip"
     frame_classifier: str | None = "embedded:frame-classifier"
     video_classifier: str | None = "embedded:video-classifier"
     permutations: int = Field(default=2000, ge=99)

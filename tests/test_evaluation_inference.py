@@ -228,9 +228,7 @@ def test_systems_tested_on_different_clips_are_refused() -> None:
 
     groups = {"movie": dict.fromkeys(units(10), "run")}
     with pytest.raises(DataError, match="tested on different clips"):
-        compare_systems(
-            ours, fewer, ["movie/sub-01"], {"movie": ["clip_image"]}, groups, OPTIONS
-        )
+        compare_systems(ours, fewer, ["movie/sub-01"], {"movie": ["clip_image"]}, groups, OPTIONS)
 
 
 def test_the_audit_finds_a_copied_clip_and_a_straddling_group() -> None:
