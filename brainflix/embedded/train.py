@@ -1,7 +1,7 @@
 """Train the embedded models anew: ``brainflix train-embedded --out FOLDER``.
 
-Parts are trained in order, each from the same seed: VAE, text encoder, CLIP, classifiers, denoiser. Weights are
-stored in half precision. Each folder gets a model card with what was measured on scenes that
+Parts are trained in order, each from the same seed: VAE, text encoder, CLIP, classifiers,
+denoiser. Weights are stored in half precision. Each folder gets a model card with what was measured on scenes that
 training never saw.
 """
 
@@ -41,13 +41,14 @@ class Budget:
 
     vae_clips: int = 3000
     vae_steps: int = 2300
+    vae_object_steps: int = 1000
     text_scenes: int = 20000
     text_steps: int = 1500
     clip_clips: int = 6000
     clip_steps: int = 2400
     classifier_steps: int = 1500
     denoiser_clips: int = 12000
-    denoiser_steps: int = 6000
+    denoiser_steps: int = 5500
 
 
 def train(out: Path, seed: int = 0, budget: Budget | None = None) -> None:
@@ -78,7 +79,8 @@ def train(out: Path, seed: int = 0, budget: Budget | None = None) -> None:
 
 def train_vae_part(out: Path, seed: int, budget: Budget) -> None:
     """Train the VAE into ``text-to-video/vae``."""
-    vae, curve = train_vae(make_pool(budget.vae_clips, seed + 11), budget.vae_steps, seed)
+    pool = make_pool(budget.vae_clips, seed + 11)
+    vae, curve = train_vae(pool, budget.vae_steps, budget.vae_object_steps, seed)
     save_half(vae, out / "text-to-video" / "vae")
     curve.save(out / "text-to-video" / "vae-curve.csv")
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from brainflix.embedded.data import Pool
 from brainflix.embedded.training import Curve, cosine, device, to_pixels
-from brainflix.simulation.world import SIZE
+from brainflix.simulation.world import SIZE, centres
+
+CROP = 40
 
 
 def build_vae() -> AutoencoderKL:
@@ -40,11 +45,15 @@ def ssim_loss(x: Tensor, y: Tensor) -> Tensor:
     return 1 - score.mean()
 
 
-def train_vae(pool: Pool, steps: int, seed: int, batch: int = 32) -> tuple[AutoencoderKL, Curve]:
-    """Train the VAE on random frames: L1 + SSIM + a small KL term.
+def train_vae(
+    pool: Pool, steps: int, object_steps: int, seed: int, batch: int = 40
+) -> tuple[AutoencoderKL, Curve]:
+    """Train the VAE on frames: L1 + SSIM + a small KL term.
 
-    The model is convolutional, so most steps see crops of 40 x 40 pixels, which cost less than half
-    as much; the last fifth sees whole frames, for the borders.
+    The model is convolutional, so most of the ``steps`` see crops of 40 x 40 pixels, which cost
+    less than half as much; their last fifth sees whole frames, for the borders. Then
+    ``object_steps`` see crops around the object, whose outline is what a person looks at and what
+    a loss over whole frames hardly notices.
 
     Returns
     -------
@@ -55,16 +64,57 @@ def train_vae(pool: Pool, steps: int, seed: int, batch: int = 32) -> tuple[Autoe
     """
     torch.manual_seed(seed)
     vae = build_vae().to(device(), memory_format=torch.channels_last).train()
-    optimiser = torch.optim.AdamW(vae.parameters(), lr=2e-3, weight_decay=1e-4, betas=(0.9, 0.99))
-    schedule = cosine(optimiser, steps, warmup=100)
+    curve = Curve("vae")
     generator = torch.Generator().manual_seed(seed)
     frames = torch.from_numpy(pool.clips).flatten(0, 1)
-    curve = Curve("vae")
-    for step in curve.steps(steps):
+
+    def crop(step: int) -> Tensor:
         index = torch.randint(len(frames), (batch,), generator=generator)
-        side = 40 if step < 0.8 * steps else SIZE
+        side = CROP if step < 0.8 * steps else SIZE
         top, left = torch.randint(SIZE - side + 1, (2,), generator=generator).tolist()
-        x = to_pixels(frames[index, top : top + side, left : left + side])
+        return frames[index, top : top + side, left : left + side]
+
+    _fit(vae, crop, steps, 2e-3, curve)
+    fit_objects(vae, pool, object_steps, seed, curve, batch)
+    return vae, curve
+
+
+def fit_objects(
+    vae: AutoencoderKL, pool: Pool, steps: int, seed: int, curve: Curve, batch: int = 40
+) -> None:
+    """Go on training on crops around the object, and set ``scaling_factor``.
+
+    One crop in four is a random one, so that backgrounds are not forgotten.
+    """
+    generator = torch.Generator().manual_seed(seed + 1)
+    frames = torch.from_numpy(pool.clips).flatten(0, 1)
+    places = torch.from_numpy(np.concatenate([centres(scene) for scene in pool.scenes]))
+
+    def crop(step: int) -> Tensor:
+        index = torch.randint(len(frames), (batch,), generator=generator)
+        jitter = torch.randint(-6, 7, (batch, 2), generator=generator)
+        anywhere = torch.randint(SIZE - CROP + 1, (batch, 2), generator=generator)
+        around = (places[index].round().long() - CROP // 2 + jitter).clamp(0, SIZE - CROP)
+        corner = torch.where((torch.arange(batch) % 4 == 0)[:, None], anywhere, around)
+        rows = corner[:, 1, None, None] + torch.arange(CROP)[None, :, None]
+        columns = corner[:, 0, None, None] + torch.arange(CROP)[None, None, :]
+        return frames[index[:, None, None], rows, columns]
+
+    vae.train()
+    _fit(vae, crop, steps, 1.2e-3, curve)
+    vae.eval()
+    latents = encode_clips(vae, pool.clips[:500])
+    vae.register_to_config(scaling_factor=float(1.0 / latents.std()))
+
+
+def _fit(
+    vae: AutoencoderKL, crop: Callable[[int], Tensor], steps: int, rate: float, curve: Curve
+) -> None:
+    """Run ``steps`` of AdamW on batches of uint8 crops."""
+    optimiser = torch.optim.AdamW(vae.parameters(), lr=rate, weight_decay=1e-4, betas=(0.9, 0.99))
+    schedule = cosine(optimiser, steps, warmup=min(100, steps))
+    for step in curve.steps(steps):
+        x = to_pixels(crop(step))
         with torch.autocast(device().type, dtype=torch.bfloat16):
             posterior = vae.encode(x).latent_dist
             reconstruction = vae.decode(posterior.sample()).sample
@@ -80,10 +130,6 @@ def train_vae(pool: Pool, steps: int, seed: int, batch: int = 32) -> tuple[Autoe
         optimiser.step()
         schedule.step()
         curve.log(step, loss=loss.item())
-    vae.eval()
-    latents = encode_clips(vae, pool.clips[:500])
-    vae.register_to_config(scaling_factor=float(1.0 / latents.std()))
-    return vae, curve
 
 
 @torch.no_grad()

@@ -257,6 +257,12 @@ def _pose(scene: Scene, time: Array) -> tuple[Array, Array, Array, Array]:
     return x, y, radius, angle
 
 
+def centres(scene: Scene, frames: int = FRAMES) -> Array:
+    """Return the object's centre in each frame, x and y in pixels, shape (frame, 2)."""
+    x, y, _, _ = _pose(scene, (np.arange(frames) + 0.5) / frames - 0.5)
+    return np.stack([x, y], axis=1)
+
+
 def render(scene: Scene, frames: int = FRAMES, size: int = SIZE) -> NDArray[np.uint8]:
     """Render a scene.
 
