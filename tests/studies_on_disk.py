@@ -34,7 +34,7 @@ class Plan:
     test_repeats: int = 3
     repetition_time: float = 2.0
     delay: float = 4.0
-    noise: float = 0.8
+    noise: float = 0.4
     cifti: bool = False
     videos: bool = True
     lead_in: float = 4.0

@@ -61,7 +61,8 @@ class CleanedWriter:
     def write(self, run: Run, index: int, cleaned: CleanedRows, onset: np.ndarray) -> None:
         """Write a run's rows and events; ``onset`` is in s from its first kept row."""
         group = self.file.create_group(f"runs/{run.id}")
-        write_dataset(group, "rows", cleaned.rows[:, self.keep], ("volume", "voxel"))
+        rows = cleaned.rows if self.keep.all() else cleaned.rows[:, self.keep]
+        write_dataset(group, "rows", rows, ("volume", "voxel"))
         self._written[run.id] = self.keep.copy()
         write_dataset(group, "onset", onset, ("event",), units="s")
         durations = np.array([event.duration for event in run.events], dtype=np.float64)

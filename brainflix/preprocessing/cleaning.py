@@ -106,7 +106,7 @@ def clean_rows(rows: np.ndarray, basis: np.ndarray, standardize: bool = True) ->
         nonfinite[part] = bad = ~np.isfinite(block).all(axis=0)
         if bad.any():
             block[:, bad] = 0.0
-        largest = np.abs(block).max(axis=0)
+        largest = np.maximum(block.max(axis=0), -block.min(axis=0))
         block -= basis @ (basis.T @ block)
         deviation = np.sqrt(np.einsum("tv,tv->v", block, block) / n_volumes)
         still = deviation <= RELATIVE_ZERO * largest

@@ -51,9 +51,7 @@ def plot_voxels(path: Path, title: str, picture: VoxelPicture) -> None:
     top, bottom = parts
     figure.suptitle(title, fontsize=11)
     left, right = top.subplots(1, 2)
-    _histogram(
-        left, picture.reproducibility, selected, "reproducibility r between repeats"
-    )
+    _histogram(left, picture.reproducibility, selected, "reproducibility r between repeats")
     left.axvline(0, color=_GREY, linewidth=0.8)
     _histogram(right, picture.t, selected, "t of Fisher z over sets of repeats")
     if np.isfinite(threshold):
@@ -61,7 +59,8 @@ def plot_voxels(path: Path, title: str, picture: VoxelPicture) -> None:
         right.annotate(
             f"t = {threshold:.2f}", (threshold, 0.9), xycoords=("data", "axes fraction"), fontsize=8
         )
-    left.legend(fontsize=8, frameon=False)
+    if left.get_legend_handles_labels()[0]:
+        left.legend(fontsize=8, frameon=False)
     if bottom is not None:
         _slices(bottom, picture)
     with atomic_path(path) as temporary:
