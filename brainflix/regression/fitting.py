@@ -1,0 +1,240 @@
+"""Regression in memory: from the shared space and voxels to predicted targets of test trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from brainflix.alignment.batches import SubjectRows
+from brainflix.alignment.data import PooledTrials
+from brainflix.alignment.linear import Standardization
+from brainflix.alignment.optimization import Curves, FitPlan, fit
+from brainflix.alignment.trials import Array, Clips, Labels, Trials
+from brainflix.config import RegressionConfig
+from brainflix.errors import DataError
+from brainflix.regression.module import RegressionModule
+from brainflix.regression.ridge import RidgeTarget, fit_ridge
+from brainflix.regression.space import TargetSpace, make_space
+
+
+@dataclass(frozen=True)
+class SharedTrials:
+    """A subject's trials as the alignment placed them.
+
+    Parameters
+    ----------
+    trials : Trials
+        Responses and labels.
+    shared, input : ndarray of float32, shape (trial, dim)
+        Behind the shared layers, and behind the subject's head.
+    """
+
+    trials: Trials
+    shared: Array
+    input: Array
+
+
+@dataclass(frozen=True)
+class TargetCohort:
+    """Subjects that are regressed together.
+
+    Parameters
+    ----------
+    subjects : dict of str to SharedTrials
+        By "study/subject".
+    clips : dict of str to Clips
+        By study.
+    targets : dict of str to dict of str to ndarray of float32, shape (clip, ...)
+        By study and target, in the order of the study's clips.
+    validation : dict of str to ndarray of str
+        By study, the alignment's validation clips.
+
+    Raises
+    ------
+    DataError
+        When a target's shape differs between studies.
+    """
+
+    subjects: dict[str, SharedTrials]
+    clips: dict[str, Clips]
+    targets: dict[str, dict[str, Array]]
+    validation: dict[str, Labels]
+
+    def __post_init__(self) -> None:
+        names = {name for values in self.targets.values() for name in values}
+        for name in sorted(names):
+            shapes = {study: values[name].shape[1:] for study, values in self.targets.items()}
+            if len(set(shapes.values())) > 1:
+                raise DataError(
+                    f"the target {name} has different shapes in different studies",
+                    expected="one encoder and model for all studies",
+                    found=shapes,
+                    remedy="compute the target of all studies by the same model",
+                )
+
+    def fitted(self, study: str) -> NDArray[np.bool_]:
+        """Return which clips of a study train and do not validate, shape (clip,)."""
+        clips = self.clips[study]
+        return clips.training & ~np.isin(clips.clip, self.validation[study])
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Predictions of a subject's test trials.
+
+    Parameters
+    ----------
+    trial_clip : ndarray of str, shape (trial,)
+        The clip of each test trial.
+    network, ridge : dict of str to ndarray of float32, shape (trial, ...)
+        By target, in the target's own units and shape.
+    alphas : dict of str to float
+        Ridge's penalty a target.
+    """
+
+    trial_clip: Labels
+    network: dict[str, Array]
+    ridge: dict[str, Array]
+    alphas: dict[str, float]
+
+
+def make_spaces(cohort: TargetCohort, options: RegressionConfig) -> dict[str, TargetSpace]:
+    """Fit the coordinates of each head's target to the training clips of all studies."""
+    spaces = {}
+    for target in options.heads:
+        rows = [values[target][cohort.fitted(study)] for study, values in cohort.targets.items()]
+        spaces[target] = make_space(np.concatenate(rows), options.components)
+    return spaces
+
+
+def regress_cohort(
+    cohort: TargetCohort, options: RegressionConfig, folder: Path, name: str
+) -> tuple[dict[str, Predicted], Curves]:
+    """Fit ridge a subject and one network of all subjects, and predict their test trials.
+
+    Parameters
+    ----------
+    cohort : TargetCohort
+    options : RegressionConfig
+        The section.
+    folder : Path
+        Receives ``{name}.ckpt`` and ``logs/{name}``.
+    name : str
+        Of the model.
+
+    Returns
+    -------
+    predicted : dict of str to Predicted
+        By subject.
+    curves : Curves
+        Of the network's fit.
+    """
+    spaces = make_spaces(cohort, options)
+    ridge = {
+        subject: fit_ridge(
+            found.trials,
+            cohort.clips[found.trials.study],
+            cohort.targets[found.trials.study],
+            spaces,
+            options.ridge,
+            options.seed,
+        )
+        for subject, found in cohort.subjects.items()
+    }
+    inputs = {
+        subject: network_inputs(found, ridge[subject], spaces, options)
+        for subject, found in cohort.subjects.items()
+    }
+    best, curves = _fit_network(cohort, inputs, spaces, options, folder, name)
+    predicted = {}
+    for subject, found in cohort.subjects.items():
+        test = ~found.trials.training
+        predicted[subject] = Predicted(
+            found.trials.clip[test],
+            _predict(best, inputs[subject][test], spaces),
+            {target: fitted.test for target, fitted in ridge[subject].items()},
+            {target: fitted.alpha for target, fitted in ridge[subject].items()},
+        )
+    return predicted, curves
+
+
+def network_inputs(
+    found: SharedTrials,
+    ridge: Mapping[str, RidgeTarget],
+    spaces: Mapping[str, TargetSpace],
+    options: RegressionConfig,
+) -> Array:
+    """Put a subject's inputs of the network side by side, (trial, column)."""
+    columns = [found.shared]
+    if options.use_input:
+        columns.append(found.input)
+    if options.use_linear:
+        training = found.trials.training
+        for target, fitted in ridge.items():
+            scores = np.empty((len(training), spaces[target].components), dtype=np.float32)
+            scores[training] = fitted.heldout
+            scores[~training] = spaces[target].scores(fitted.test)
+            columns.append(scores)
+    return np.concatenate(columns, axis=1)
+
+
+def _fit_network(
+    cohort: TargetCohort,
+    inputs: Mapping[str, Array],
+    spaces: Mapping[str, TargetSpace],
+    options: RegressionConfig,
+    folder: Path,
+    name: str,
+) -> tuple[RegressionModule, Curves]:
+    """Fit the network and return it with its best weights."""
+    offset: dict[str, int] = {}
+    tables: list[Array] = []
+    for study, clips in cohort.clips.items():
+        offset[study] = sum(map(len, tables))
+        values = cohort.targets[study]
+        scores = [space.scores(values[target]) for target, space in spaces.items()]
+        tables.append(np.concatenate(scores, axis=1))
+        assert len(tables[-1]) == len(clips.clip)
+    rows = {}
+    for subject, found in cohort.subjects.items():
+        trials = found.trials
+        held = np.isin(trials.clip, cohort.validation[trials.study])
+        rows[subject] = SubjectRows(
+            torch.from_numpy(inputs[subject]),
+            offset[trials.study] + cohort.clips[trials.study].rows(trials.clip),
+            np.flatnonzero(trials.training & ~held),
+            np.flatnonzero(trials.training & held),
+        )
+    torch.manual_seed(options.seed)
+    width = sum(space.components for space in spaces.values()) if options.use_linear else 0
+    any_inputs = next(iter(inputs.values()))
+    module = RegressionModule(
+        any_inputs.shape[1] - width,
+        {target: space.components for target, space in spaces.items()},
+        options.model_dump(mode="json"),
+    )
+    seen = np.concatenate([inputs[subject][part.training] for subject, part in rows.items()])
+    statistics = Standardization.of(seen)
+    module.mean.copy_(torch.from_numpy(statistics.mean))
+    module.scale.copy_(torch.from_numpy(statistics.scale))
+    data = PooledTrials(
+        rows, torch.from_numpy(np.concatenate(tables)), options.batch_size, options.seed
+    )
+    plan = FitPlan(options.max_epochs, options.patience, options.precision, options.seed)
+    checkpoint, curves = fit(module, data, plan, folder, name)
+    best = RegressionModule.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    return best.eval(), curves
+
+
+@torch.no_grad()
+def _predict(
+    module: RegressionModule, inputs: Array, spaces: Mapping[str, TargetSpace]
+) -> dict[str, Array]:
+    """Predict targets (trial, ...) in their own units from inputs (trial, column)."""
+    scores = module(torch.from_numpy(inputs))
+    return {target: space.values(scores[target].numpy()) for target, space in spaces.items()}

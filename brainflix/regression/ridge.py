@@ -1,0 +1,95 @@
+"""Ridge regression from a subject's voxels to each target: the baseline that every run carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from brainflix.alignment.linear import (
+    Standardization,
+    choose_alpha,
+    decompose,
+    heldout_predictions,
+)
+from brainflix.alignment.split import group_folds
+from brainflix.alignment.trials import Array, Clips, Trials
+from brainflix.config import RidgeConfig
+from brainflix.regression.space import TargetSpace
+
+
+@dataclass(frozen=True)
+class RidgeTarget:
+    """What ridge makes of one target for one subject.
+
+    Parameters
+    ----------
+    alpha : float
+        The penalty chosen by cross-validation.
+    heldout : ndarray of float32, shape (training trial, component)
+        Scores of each training trial by the fit without its group of clips.
+    test : ndarray of float32, shape (test trial, ...)
+        The target of each test trial by the fit on all training trials.
+    """
+
+    alpha: float
+    heldout: Array
+    test: Array
+
+
+def fit_ridge(
+    trials: Trials,
+    clips: Clips,
+    values: Mapping[str, Array],
+    spaces: Mapping[str, TargetSpace],
+    options: RidgeConfig,
+    seed: int,
+) -> dict[str, RidgeTarget]:
+    """Fit every target of a subject from one decomposition of its responses.
+
+    The penalty is chosen for each target as a whole, in its standardised coordinates.
+
+    Parameters
+    ----------
+    trials : Trials
+        The subject's; test trials are only predicted.
+    clips : Clips
+        Of the subject's study.
+    values : mapping of str to ndarray of float32, shape (clip, ...)
+        Each target, in the order of the clips.
+    spaces : mapping of str to TargetSpace
+        Coordinates of each target.
+    options : RidgeConfig
+        Penalties and folds.
+    seed : int
+        Of the folds.
+
+    Returns
+    -------
+    dict of str to RidgeTarget
+        By target.
+    """
+    training = trials.training
+    statistics = Standardization.of(trials.responses[training])
+    spectrum = decompose(statistics.apply(trials.responses[training]))
+    test = statistics.apply(trials.responses[~training])
+    rows = clips.rows(trials.clip[training])
+    folds = group_folds(clips.group[rows], options.folds, seed)
+    fitted = {}
+    for target, space in spaces.items():
+        scores = space.scores(values[target])[rows].astype(np.float64)
+        centre = scores.mean(axis=0)
+        alpha, _ = choose_alpha(
+            spectrum, scores - centre, folds, trials.clip[training], options.alphas
+        )
+        heldout = heldout_predictions(spectrum, scores - centre, alpha, folds) + centre
+        flat = values[target].reshape(len(clips.clip), -1)[rows].astype(np.float64)
+        mean = flat.mean(axis=0)
+        predicted = test.astype(np.float64) @ spectrum.weights(flat - mean, alpha) + mean
+        fitted[target] = RidgeTarget(
+            alpha,
+            heldout.astype(np.float32),
+            predicted.reshape(len(test), *space.shape).astype(np.float32),
+        )
+    return fitted
