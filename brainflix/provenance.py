@@ -15,6 +15,7 @@ from pathlib import Path
 
 PACKAGE = "brainflix"
 NEUTRAL = frozenset({"brainflix.config", "brainflix.console", "brainflix.errors"})
+TEMPLATES = {".html", ".css", ".js"}
 LARGE = 2**26  # bytes; a file above is known by its size and time, not by its content
 _ROOT = Path(__file__).resolve().parent
 
@@ -85,6 +86,8 @@ def imported_modules(module: str) -> tuple[str, ...]:
 def code_digest(module: str) -> str:
     """Return 16 hexadecimal digits that change when code reachable from ``module`` changes.
 
+    Page templates in the folders of that code count as code.
+
     Parameters
     ----------
     module : str
@@ -98,11 +101,15 @@ def code_digest(module: str) -> str:
     if module_path(module) is None:
         raise ValueError(f"no module {module}")
     digest = hashlib.sha256()
-    for name in imported_modules(module):
-        path = module_path(name)
+    paths = {name: module_path(name) for name in imported_modules(module)}
+    for name, path in paths.items():
         if path is not None:
             digest.update(name.encode())
             digest.update(_parse(path)[0].encode())
+    for folder in sorted({path.parent for path in paths.values() if path is not None}):
+        for template in sorted(p for p in folder.iterdir() if p.suffix in TEMPLATES):
+            digest.update(template.name.encode())
+            digest.update(template.read_bytes())
     return digest.hexdigest()[:16]
 
 

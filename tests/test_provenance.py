@@ -11,6 +11,7 @@ SOURCES = {
     "named.py": "class Layer: pass\n",
     "first/__init__.py": "from brainflix.first.extra import ENTRY\n",
     "first/extra.py": "ENTRY = 1\n",
+    "first/page.css": "p { color: red }\n",
     "first/stage.py": (
         '"""The first."""\n'
         "from brainflix.errors import E\n"
@@ -69,6 +70,7 @@ def test_comments_docstrings_formatting_and_neutral_modules_change_nothing(packa
         ("named.py", "pass", "size = 3"),
         ("first/extra.py", "1", "2"),
         ("first/__init__.py", "", "OTHER = 2\n"),
+        ("first/page.css", "red", "blue"),
     ],
 )
 def test_code_that_a_stage_reaches_changes_its_digest_alone(package, name, old, new):

@@ -74,6 +74,11 @@ def models(*names):
     return ",".join(model_digest(name) for name in names if name is not None)
 
 
+def judges(wildcards):
+    section = CONFIG.experiments[wildcards.experiment].evaluation
+    return models(section.clip_model, section.frame_classifier, section.video_classifier)
+
+
 # Files: what a study, an experiment and its subjects consist of, each under the name that a stage
 # knows it by
 

@@ -28,6 +28,7 @@ rule evaluate:
         compare=lambda wildcards, input: f"--compare {input.compare}" if input.compare else "",
         folder=lambda wildcards, output: Path(output.metrics).parent,
         options=of_experiment("evaluation"),
+        models=judges,
         code=code_digest("brainflix.evaluation.stage"),
     shell:
         "python -m brainflix --log {log} evaluate {input.predictions:q} {params.videos}"
@@ -45,6 +46,7 @@ rule report:
             category="Page",
             labels={"experiment": "{experiment}"},
         ),
+        picture=RESULTS / "{experiment}/report/gallery.png",
     log:
         "logs/report/{experiment}.log",
     conda:

@@ -12,6 +12,7 @@ rule align:
         stimuli=files(stimuli),
     output:
         shared=RESULTS / "{experiment}/alignment/shared.h5",
+        history=RESULTS / "{experiment}/alignment/history.json",
     log:
         "logs/align/{experiment}.log",
     conda:
