@@ -24,7 +24,7 @@ def safe_name(clip: str) -> str:
     The digest keeps apart names that become equal when characters are replaced.
     """
     name = re.sub(r"[^A-Za-z0-9._+-]", "_", clip).lstrip(".-")[:80]
-    if name == clip:
+    if name and name == clip:
         return name
     return f"{name or 'clip'}-{hashlib.sha256(clip.encode()).hexdigest()[:8]}"
 

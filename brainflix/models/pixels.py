@@ -48,10 +48,11 @@ class PixelPreprocessing:
 
         # (image, height, width, channel) -> (image, channel, height, width)
         x = frames.permute(0, 3, 1, 2).to(torch.float32)
-        size = self._size(x.shape[-2], x.shape[-1])
-        if size != tuple(x.shape[-2:]):
-            x = interpolate(x, size=size, mode=self.filter, antialias=True, align_corners=False)
-            x = x.round().clamp(0, 255)
+        height, width = self._size(x.shape[-2], x.shape[-1])
+        for size in ((x.shape[-2], width), (height, width)):  # PIL's two passes, each rounded
+            if size != tuple(x.shape[-2:]):
+                x = interpolate(x, size=size, mode=self.filter, antialias=True)
+                x = x.round().clamp(0, 255)
         if self.crop is not None:
             x = _centre_crop(x, *self.crop)
         mean = torch.tensor(self.mean, device=x.device).view(1, -1, 1, 1)

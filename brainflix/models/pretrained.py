@@ -143,8 +143,6 @@ def load_part(source: Source, registry: Registry[str], subfolder: str = "") -> A
     ModelError
         When the part is missing, damaged, of an unknown class, or lacks parameters.
     """
-    import torch
-
     where = source.name if not subfolder else f"{source.name}, {subfolder}"
     name = _class_name(part_config(source, subfolder), registry, where)
     check_weights(source, subfolder)
@@ -162,19 +160,19 @@ def load_part(source: Source, registry: Registry[str], subfolder: str = "") -> A
             where=where,
             remedy=REMEDY,
         )
-    return model.to(torch.float32).eval().requires_grad_(False)
+    return model.eval().requires_grad_(False)
 
 
 def _dtype_option(module: str) -> dict[str, Any]:
-    """Return the keyword that makes a library load float32 whatever the file holds."""
+    """Return the keyword that makes a library load float32, whatever the file holds."""
     import torch
 
     if module == "transformers":
         import transformers
 
-        modern = int(transformers.__version__.partition(".")[0]) >= 5
-        return {"dtype" if modern else "torch_dtype": torch.float32}
-    return {}
+        if int(transformers.__version__.partition(".")[0]) >= 5:
+            return {"dtype": torch.float32}
+    return {"torch_dtype": torch.float32}
 
 
 @contextmanager
