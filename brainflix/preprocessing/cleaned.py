@@ -155,19 +155,24 @@ def trimmed_onsets(run: Run, options: CleaningConfig) -> np.ndarray:
 def write_volumes(
     study: Study, runs: Sequence[Run], options: CleaningConfig, writer: CleanedWriter
 ) -> None:
-    """Clean runs of volumes, one at a time."""
+    """Clean runs of volumes, one at a time; nothing of a run outlives it."""
     for index, run in track(training_first(runs), f"clean {runs[0].subject}", len(runs)):
-        onset = trimmed_onsets(run, options)
-        kept = slice(options.trim_start, run.n_volumes - options.trim_end)
-        rows = study.load(run)[kept]
-        confounds = study.confounds(run, options.confounds)[kept] if options.confounds else None
-        where = f"{run.subject}, run {run.id}"
-        basis = nuisance_basis(len(rows), options.detrend_order, confounds, where)
-        cleaned = clean_rows(rows, basis, options.standardize)
-        del rows
+        cleaned = _clean_run(study, run, options)
         if run.split == "train":
+            where = f"{run.subject}, run {run.id}"
             writer.condemn(cleaned.nonfinite, cleaned.constant, where)
-        writer.write(run, index, cleaned, onset)
+        writer.write(run, index, cleaned, trimmed_onsets(run, options))
+        del cleaned
+
+
+def _clean_run(study: Study, run: Run, options: CleaningConfig) -> CleanedRows:
+    trimmed_onsets(run, options)  # refused before the run is read
+    kept = slice(options.trim_start, run.n_volumes - options.trim_end)
+    rows = study.load(run)[kept]
+    confounds = study.confounds(run, options.confounds)[kept] if options.confounds else None
+    where = f"{run.subject}, run {run.id}"
+    basis = nuisance_basis(len(rows), options.detrend_order, confounds, where)
+    return clean_rows(rows, basis, options.standardize)
 
 
 def write_trials(

@@ -57,7 +57,12 @@ def plot_voxels(path: Path, title: str, picture: VoxelPicture) -> None:
     if np.isfinite(threshold):
         right.axvline(threshold, color="black", linestyle="--", linewidth=1)
         right.annotate(
-            f"t = {threshold:.2f}", (threshold, 0.9), xycoords=("data", "axes fraction"), fontsize=8
+            f"t = {threshold:.2f}",
+            (threshold, 0.9),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            fontsize=8,
         )
     if left.get_legend_handles_labels()[0]:
         left.legend(fontsize=8, frameon=False)
