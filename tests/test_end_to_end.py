@@ -126,7 +126,7 @@ def test_the_page_is_whole_in_itself(done, experiment):
 
 def test_each_stage_left_a_line_in_its_log(done):
     logs = sorted((done[0] / "logs").rglob("*.log"))
-    assert len(logs) == 21
+    assert len(logs) == 25
     for log in logs:
         assert re.search(r"^\[\w+\] .*leaves", log.read_text(), flags=re.M), log
 

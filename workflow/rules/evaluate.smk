@@ -17,7 +17,7 @@ rule evaluate:
         "logs/evaluate/{experiment}.log",
     conda:
         "../../envs/deep.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=8000,
         runtime=240,

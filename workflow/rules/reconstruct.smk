@@ -17,7 +17,7 @@ rule align:
         "logs/align/{experiment}.log",
     conda:
         "../../envs/deep.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=16000,
         runtime=480,
@@ -45,7 +45,7 @@ rule regress:
         "logs/regress/{experiment}.log",
     conda:
         "../../envs/deep.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=16000,
         runtime=480,
@@ -80,7 +80,7 @@ rule generate:
         "logs/generate/{experiment}/{study}/{subject}.log",
     conda:
         "../../envs/deep.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=16000,
         runtime=480,
