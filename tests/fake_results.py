@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainflix.artifacts import create, write_dataset
+from brainflix.artifacts import create, write_dataset, write_json
 from brainflix.simulation import world
 
 TARGETS = {"clip_image": (12,), "conditioning": (4, 6), "latents": (4, 8, 2, 2)}
@@ -187,6 +187,41 @@ def _write_voxels(fake: FakeExperiment, name: str, rng: np.random.Generator) -> 
         }.items():
             write_dataset(file, key, values, ["voxel"])
     fake.voxels[name] = path
+
+
+def write_training(fake: FakeExperiment, separate: bool = False) -> dict[str, Path]:
+    """Write training histories, and return the artifacts that a report reads, by name."""
+    names = [*fake.videos]
+    models = {name.replace("/", "_"): [name] for name in names} if separate else {"best": names}
+    for stage, quantities in (
+        ("alignment", ("loss", "retrieval")),
+        ("regression", ("loss", *TARGETS)),
+    ):
+        content = {}
+        for model, members in models.items():
+            curves = {"train_loss": _falling(1.0, start=None), "validation_loss": _falling(1.2)}
+            for k, member in enumerate(members):
+                for j, quantity in enumerate(quantities):
+                    curves[f"validation/{member}/{quantity}"] = _falling(1 + 0.1 * k + 0.3 * j)
+            content[model] = {"epochs": list(range(12)), "best": 8, "curves": curves}
+        write_json(fake.folder / stage / "history.json", {"models": content})
+    shared = fake.folder / "alignment" / "shared.h5"
+    with create(shared, "shared"):
+        pass
+    single = {
+        "metrics": fake.folder / "evaluation" / "metrics.json",
+        "clips": fake.folder / "evaluation" / "clips.parquet",
+        "predictions": fake.predictions,
+        "shared": shared,
+    }
+    many = {"stimuli": fake.stimuli, "voxels": fake.voxels, "videos": fake.videos}
+    return single | {
+        f"{kind}/{name}": path for kind, named in many.items() for name, path in named.items()
+    }
+
+
+def _falling(scale: float, start: float | None = 3.0) -> list[float | None]:
+    return [start, *(scale * (0.4 + float(np.exp(-k / 4))) for k in range(1, 12))]
 
 
 def _write_predictions(fake: FakeExperiment, noise: float) -> None:

@@ -92,7 +92,9 @@ def test_psnr_equals_scikit_image_a_frame() -> None:
     true, predicted = smooth(3, 4, 20), smooth(3, 4, 20, seed=5)
     expected = np.array(
         [
-            np.mean([peak_signal_noise_ratio(a, b, data_range=255) for a, b in zip(x, y)])
+            np.mean(
+                [peak_signal_noise_ratio(a, b, data_range=255) for a, b in zip(x, y, strict=True)]
+            )
             for x, y in zip(true, predicted, strict=True)
         ]
     )

@@ -105,7 +105,10 @@ def test_ssim_of_the_stage_is_scikit_images(evaluated: tuple[FakeExperiment, Pat
         true = file["frames"][()][[known.index(name) for name in ids]]
     expected = [
         np.mean(
-            [structural_similarity(a, b, data_range=255, channel_axis=-1) for a, b in zip(x, y)]
+            [
+                structural_similarity(a, b, data_range=255, channel_axis=-1)
+                for a, b in zip(x, y, strict=True)
+            ]
         )
         for x, y in zip(true, variants["ridge"], strict=True)
     ]

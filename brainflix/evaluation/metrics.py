@@ -34,6 +34,7 @@ class Note:
     shows: str
     hides: str
     unit: str = ""
+    short: str = ""  # for a narrow place, where it differs from the title
 
 
 class Metric(ABC):
@@ -151,6 +152,7 @@ class ClipIdentification(Metric):
             "a grey frame all score 0.5.",
             hides="How far apart the test clips are: it is easy with clips that differ in kind "
             "and hard with clips that look alike. CLIP sees frames, and little of motion.",
+            short="CLIP identification",
         )
 
 
@@ -170,6 +172,7 @@ class PixelIdentification(Metric):
             "brightness and colour in place and time.",
             hides="What is seen, wherever the layout alone tells the clips apart, such as a dark "
             "scene among bright ones.",
+            short="pixel identification",
         )
 
 
