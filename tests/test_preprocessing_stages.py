@@ -30,7 +30,7 @@ def run_stages(root, out, subject="sub-01", selection=SELECTION, **options):
     """Run the three stages and return their artifacts."""
     cleaned, voxels, responses = (out / f"{n}.h5" for n in ("cleaned", "voxels", "responses"))
     clean(source(root, **options), subject, CLEANING, cleaned)
-    select(cleaned, selection, voxels, out / "voxels.png")
+    select(cleaned, selection, voxels)
     extract(cleaned, voxels, RESPONSE, responses)
     return cleaned, voxels, responses
 
@@ -326,7 +326,8 @@ def test_one_repeat_only_cannot_be_judged(tmp_path):
         assert file["selected"][()].all()
         assert np.isnan(file["t"][()]).all()
         assert rows["responses"].shape[2] == len(file["selected"])
-    assert (tmp_path / "voxels.png").read_bytes()[:4] == b"\x89PNG"
+    select(tmp_path / "cleaned.h5", everything, tmp_path / "v.h5", tmp_path / "v.png")
+    assert (tmp_path / "v.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_a_repeat_that_one_set_lacks_is_tolerated(movie, tmp_path):
