@@ -38,7 +38,8 @@ def decode_latents(
     for part in latents.split(chunk):
         flat = (part / vae.config.scaling_factor).permute(0, 2, 1, 3, 4).flatten(0, 1)
         flat = flat.to(device()).contiguous(memory_format=torch.channels_last)
-        pixels = vae.decode(flat).sample.float()
+        with torch.autocast(device().type, dtype=torch.bfloat16):
+            pixels = vae.decode(flat).sample.float()
         pixels = ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         parts.append(
             pixels.permute(0, 2, 3, 1).unflatten(0, part.shape[:1] + part.shape[2:3]).cpu()

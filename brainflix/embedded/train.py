@@ -1,8 +1,8 @@
 """Train the embedded models anew: ``brainflix train-embedded --out FOLDER``.
 
 Parts are trained in order, each from the same seed: VAE, text encoder, CLIP, classifiers,
-denoiser. Weights are stored in half precision. Each folder gets a model card with what was measured on scenes that
-training never saw.
+denoiser. Weights are stored in half precision. Each folder gets a model card with what was
+measured on scenes that training never saw.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import CLIPModel, CLIPTokenizer, ResNetForImageClassification
@@ -47,8 +48,9 @@ class Budget:
     clip_clips: int = 6000
     clip_steps: int = 2400
     classifier_steps: int = 1500
-    denoiser_clips: int = 12000
-    denoiser_steps: int = 5500
+    denoiser_clips: int = 10000
+    denoiser_first_steps: int = 2000
+    denoiser_steps: int = 5000
 
 
 def train(out: Path, seed: int = 0, budget: Budget | None = None) -> None:
@@ -104,8 +106,16 @@ def train_text_part(out: Path, seed: int, budget: Budget) -> None:
 
 
 def train_classifier_parts(out: Path, seed: int, budget: Budget) -> None:
-    """Train the frame and the clip classifier."""
+    """Train the frame and the clip classifier.
+
+    A third of their clips went through the VAE and back, so that they judge what a clip shows and
+    not how sharp a decoder is.
+    """
     pool = make_pool(budget.clip_clips, seed + 12)
+    vae, half = load_parts(out)["vae"], pool.clips[: budget.clip_clips // 2]
+    scaled = encode_clips(vae, half) * vae.config.scaling_factor
+    softened = assessment.decode_latents(vae, scaled)
+    pool = Pool([*pool.scenes, *pool.scenes[: len(half)]], np.concatenate([pool.clips, softened]))
     for video, name in ((True, "video-classifier"), (False, "frame-classifier")):
         model, curve = train_classifier(pool, video, budget.classifier_steps, seed)
         save_half(model, out / name)
@@ -116,8 +126,10 @@ def train_classifier_parts(out: Path, seed: int, budget: Budget) -> None:
 def train_denoiser_part(out: Path, seed: int, budget: Budget, snapshots: bool = False) -> None:
     """Train the denoiser on the latents and captions of a new pool of scenes.
 
-    With ``snapshots`` the averaged model is saved every 500 steps, so that what comes after can be
-    tried while training goes on.
+    The first steps use the plain cosine schedule, which teaches what clips look like; the others
+    the shifted one that is shipped, which teaches what the text says. With ``snapshots`` the
+    averaged model is saved every 500 steps, so that what comes after can be tried while training
+    goes on.
     """
     folder = out / "text-to-video"
     parts = load_parts(out)
@@ -136,8 +148,13 @@ def train_denoiser_part(out: Path, seed: int, budget: Budget, snapshots: bool = 
         if snapshots:
             save_half(model, folder / "transformer")
 
+    latents = latents.half()
+    start, first = train_denoiser(
+        latents, hidden, empty, budget.denoiser_first_steps, seed, shift=1.0
+    )
+    first.save(folder / "denoiser-first-curve.csv")
     model, curve = train_denoiser(
-        latents.half(), hidden, empty, budget.denoiser_steps, seed, on_snapshot=keep
+        latents, hidden, empty, budget.denoiser_steps, seed + 1, start=start, on_snapshot=keep
     )
     save_half(model, folder / "transformer")
     curve.save(folder / "denoiser-curve.csv")
