@@ -87,7 +87,10 @@ def plausible_seconds(value: float) -> float:
 
 def read_header(path: Path) -> SeriesHeader:
     """Return the length, TR and grid of a time series."""
-    image = open_image(path)
+    return _header(open_image(path), path)
+
+
+def _header(image: Any, path: Path) -> SeriesHeader:
     if is_cifti(path):
         return _cifti_header(image, path)
     if len(image.shape) != 4:
@@ -198,7 +201,8 @@ def read_rows(path: Path, voxels: VoxelSpace) -> np.ndarray:
     StudyError
         When the file is truncated, damaged or on another grid.
     """
-    header = read_header(path)
+    image = open_image(path)
+    header = _header(image, path)
     if header.shape != voxels.shape:
         raise StudyError(
             "the runs of a subject lie on different grids",
@@ -207,7 +211,6 @@ def read_rows(path: Path, voxels: VoxelSpace) -> np.ndarray:
             where=path,
             remedy="choose one resolution by the reader's option entities, such as {res: '2'}",
         )
-    image = open_image(path)
     with readable(path):
         if is_cifti(path):
             rows = np.asarray(image.dataobj, dtype=np.float32)
