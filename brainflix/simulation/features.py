@@ -53,12 +53,16 @@ def _smooth(values: Array, sigma: float) -> Array:
     return gaussian_filter(values, sigma, mode="nearest", axes=(-2, -1), truncate=3.0)
 
 
+def _slopes(values: Array) -> tuple[Array, Array]:
+    """Return the derivatives along x and y, the last and the last but one axis."""
+    along_y, along_x = np.gradient(values, axis=(-2, -1))
+    return np.asarray(along_x, np.float32), np.asarray(along_y, np.float32)
+
+
 def _gradients(luminance: Array, sigma: float) -> tuple[Array, Array, Array]:
     """Return the derivatives along x, y and time of smoothed luminance, (..., frame - 1, h, w)."""
     image = _smooth(luminance, sigma)
-    along_y, along_x = np.gradient(
-        0.5 * (image[..., 1:, :, :] + image[..., :-1, :, :]), axis=(-2, -1)
-    )
+    along_x, along_y = _slopes(0.5 * (image[..., 1:, :, :] + image[..., :-1, :, :]))
     return along_x, along_y, image[..., 1:, :, :] - image[..., :-1, :, :]
 
 
@@ -88,8 +92,7 @@ def _flow_patterns(luminance: Array) -> tuple[Array, Array]:
     determinant = xx * yy - xy**2
     right = _smooth((xy * yt - yy * xt) / determinant, 4.0)
     down = _smooth((xy * xt - xx * yt) / determinant, 4.0)
-    right_by_y, right_by_x = np.gradient(right, axis=(-2, -1))
-    down_by_y, down_by_x = np.gradient(down, axis=(-2, -1))
+    (right_by_x, right_by_y), (down_by_x, down_by_y) = _slopes(right), _slopes(down)
     return right_by_x + down_by_y, down_by_x - right_by_y
 
 
