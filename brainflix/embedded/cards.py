@@ -18,9 +18,8 @@ tags: [brainflix, simulated-world]
 {purpose}
 
 **Trained on** {data} of brainflix's simulated world (`brainflix.simulation.world`): rendered scenes
-of one object, 64 x 64 pixels, 8 frames. One in eight pairs of object and colour and one in ten of
-background and motion never occur in training. **Not for** anything but that world: it has seen no
-photograph and no film.
+of one object, 64 x 64 pixels, 8 frames. {combinations}
+**Not for** anything but that world: it has seen no photograph and no film.
 
 **Training** {training}. Seed {seed}; made anew by `snakemake embedded_models`.
 
@@ -28,6 +27,16 @@ photograph and no film.
 
 {table}
 """
+
+
+_ALL = (
+    "It is an instrument, so all combinations of attributes occur in its training: otherwise it"
+    " would learn that some do not exist."
+)
+_SOME = (
+    "One in eight pairs of object and colour and one in ten of background and motion never occur"
+    " in training."
+)
 
 
 def _table(rows: list[tuple[str, list[float]]]) -> str:
@@ -62,6 +71,7 @@ def write_cards(out: Path, figures: Mapping[str, Any]) -> None:
             "library": "transformers",
             "title": "Embedded CLIP",
             "purpose": "A CLIPModel of 64 x 64 frames and captions, 64 dimensions.",
+            "combinations": _ALL,
             "data": f"{budget['clip_clips']} clips",
             "training": f"{budget['clip_steps']} steps of 96 frames; contrastive"
             " loss with auxiliary linear read-outs of the attributes, which are not kept",
@@ -72,9 +82,12 @@ def write_cards(out: Path, figures: Mapping[str, Any]) -> None:
             "title": "Embedded text-to-video model",
             "purpose": "VAE (4 x 8 x 8 latents a frame), text encoder, space-time transformer and"
             " scheduler in the layout of diffusers.",
+            "combinations": _SOME,
             "data": f"{budget['vae_clips']} (VAE) and {budget['denoiser_clips']} (denoiser) clips",
-            "training": f"VAE {budget['vae_steps']} steps of 40 frames; denoiser"
-            f" {budget['denoiser_steps']} steps of 64 clips, velocity prediction, moving average;"
+            "training": f"VAE {budget['vae_steps']} + {budget['vae_object_steps']} steps of 40"
+            " crops; denoiser"
+            f" {budget['denoiser_first_steps']} + {budget['denoiser_steps']} steps of 64 clips"
+            " (plain, then shifted cosine schedule), velocity prediction, moving average;"
             " learning curves in vae-curve.csv and denoiser-curve.csv",
             "table": _table(
                 _rows(figures, "text_to_video", "text-to-video shows the right")
@@ -87,9 +100,10 @@ def write_cards(out: Path, figures: Mapping[str, Any]) -> None:
             "library": "transformers",
             "title": f"Embedded {kind} classifier",
             "purpose": "A ResNet with one softmax an attribute (label names are attribute:value)"
-            + (", the eight frames stacked as channels." if kind == "video" else "."),
-            "data": f"{budget['clip_clips']} clips",
-            "training": f"{budget['classifier_steps']} steps; half of the images blurred and noisy",
+            + (", the eight frames stacked as channels, at 32 x 32." if kind == "video" else "."),
+            "combinations": _ALL,
+            "data": f"{budget['clip_clips']} clips, half of them also through the VAE and back,",
+            "training": f"{budget[f'{kind}_steps']} steps; half of the images blurred and noisy",
             "table": _table(_rows(figures, f"{kind}_classifier", "right")),
         }
     for name, card in cards.items():

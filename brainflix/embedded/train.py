@@ -31,6 +31,7 @@ from brainflix.embedded.denoiser import build_scheduler, encode_text, train_deno
 from brainflix.embedded.text import train_text_encoder
 from brainflix.embedded.training import device
 from brainflix.embedded.vae import encode_clips, train_vae
+from brainflix.simulation.world import SIZE
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,9 @@ class Budget:
     text_scenes: int = 20000
     text_steps: int = 1500
     clip_clips: int = 6000
-    clip_steps: int = 2400
-    classifier_steps: int = 1500
+    clip_steps: int = 1500
+    frame_steps: int = 1500
+    video_steps: int = 3000
     denoiser_clips: int = 10000
     denoiser_first_steps: int = 2000
     denoiser_steps: int = 5000
@@ -88,12 +90,16 @@ def train_vae_part(out: Path, seed: int, budget: Budget) -> None:
 
 
 def train_clip_part(out: Path, seed: int, budget: Budget) -> None:
-    """Train CLIP into ``clip``."""
-    pool = make_pool(budget.clip_clips, seed + 12)
+    """Train CLIP into ``clip``, on all combinations.
+
+    It is an instrument, like the classifiers: were combinations held out here, it would learn that
+    they do not exist.
+    """
+    pool = make_pool(budget.clip_clips, seed + 12, held_out=None)
     clip, tokenizer, curve = train_clip(pool, budget.clip_steps, seed)
     save_half(clip, out / "clip")
     tokenizer.save_pretrained(out / "clip")
-    _write_preprocessing(out / "clip", "CLIPImageProcessor")
+    _write_preprocessing(out / "clip", "CLIPImageProcessor", SIZE)
     curve.save(out / "clip" / "curve.csv")
 
 
@@ -106,20 +112,23 @@ def train_text_part(out: Path, seed: int, budget: Budget) -> None:
 
 
 def train_classifier_parts(out: Path, seed: int, budget: Budget) -> None:
-    """Train the frame and the clip classifier.
+    """Train the frame and the clip classifier, on all combinations.
 
     A third of their clips went through the VAE and back, so that they judge what a clip shows and
     not how sharp a decoder is.
     """
-    pool = make_pool(budget.clip_clips, seed + 12)
+    pool = make_pool(budget.clip_clips, seed + 12, held_out=None)
     vae, half = load_parts(out)["vae"], pool.clips[: budget.clip_clips // 2]
     scaled = encode_clips(vae, half) * vae.config.scaling_factor
     softened = assessment.decode_latents(vae, scaled)
     pool = Pool([*pool.scenes, *pool.scenes[: len(half)]], np.concatenate([pool.clips, softened]))
-    for video, name in ((True, "video-classifier"), (False, "frame-classifier")):
-        model, curve = train_classifier(pool, video, budget.classifier_steps, seed)
+    for video, name, steps, side in (
+        (True, "video-classifier", budget.video_steps, SIZE // 2),
+        (False, "frame-classifier", budget.frame_steps, SIZE),
+    ):
+        model, curve = train_classifier(pool, video, steps, seed)
         save_half(model, out / name)
-        _write_preprocessing(out / name, "ConvNextImageProcessor")
+        _write_preprocessing(out / name, "ConvNextImageProcessor", side)
         curve.save(out / name / "curve.csv")
 
 
@@ -242,8 +251,8 @@ def save_half(model: Any, folder: Path) -> None:
     copy.deepcopy(model).half().cpu().save_pretrained(folder, safe_serialization=True)
 
 
-def _write_preprocessing(folder: Path, processor: str) -> None:
-    size = {"height": 64, "width": 64}
+def _write_preprocessing(folder: Path, processor: str, side: int) -> None:
+    size = {"height": side, "width": side}
     write_json(
         folder / "preprocessor_config.json",
         {
