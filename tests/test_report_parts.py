@@ -214,7 +214,7 @@ def test_a_histogram_without_any_correlation_is_drawn_empty() -> None:
 
 def history(folder: Path, models: dict) -> dict:
     write_json(folder / "history.json", {"models": models})
-    return arrange(read_history(folder))
+    return arrange(read_history(folder), ["movie/sub-02", "movie/sub-01"])
 
 
 def test_one_models_curves_are_drawn_together_and_subjects_beside_each_other(
@@ -233,7 +233,7 @@ def test_one_models_curves_are_drawn_together_and_subjects_beside_each_other(
     assert [*drawings["Loss"]] == ["training", "validation"]
     training = drawings["Loss"]["training"]
     assert (training.epochs, training.values, training.best) == ((1, 2), (2.0, 1.0), 0)
-    assert [*drawings["Validation loss"]] == ["movie/sub-01", "movie/sub-02"]
+    assert [*drawings["Validation loss"]] == ["movie/sub-02", "movie/sub-01"]  # as asked
 
 
 def test_several_models_show_their_training_and_each_subject_once(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_several_models_show_their_training_and_each_subject_once(tmp_path: Path
     }
     drawings = history(tmp_path, models)
     assert [*drawings] == ["Training loss", "Validation retrieval"]
-    assert [*drawings["Validation retrieval"]] == ["movie/sub-01", "movie/sub-02"]
+    assert [*drawings["Validation retrieval"]] == ["movie/sub-02", "movie/sub-01"]
     assert [*drawings["Training loss"]] == [*models]
 
 

@@ -220,6 +220,21 @@ def test_a_surface_has_no_slices_and_no_history_no_curves(tmp_path: Path) -> Non
     Page(text)
 
 
+def test_only_what_is_above_chance_everywhere_is_coloured(
+    made: tuple[FakeExperiment, dict[str, Path]], tmp_path: Path
+) -> None:
+    metrics = read_json(made[1]["metrics"])
+    subjects = [subject["metrics"]["psnr"] for subject in metrics["subjects"].values()]
+    for p, coloured in ((0.001, True), (0.2, False)):
+        subjects[1]["p"] = p
+        subjects[0]["p"] = subjects[2]["p"] = 0.001
+        write_json(tmp_path / "metrics.json", metrics)
+        artifacts = {**made[1], "metrics": tmp_path / "metrics.json"}
+        text = overview.section(read_contents("demo", {}, artifacts))
+        tile = text[text.index(">PSNR<") :].partition("</li>")[0]
+        assert ('class="certain"' in tile) == coloured
+
+
 def findings(metrics: dict, made: tuple[FakeExperiment, dict[str, Path]], tmp_path: Path) -> str:
     path = tmp_path / "metrics.json"
     write_json(path, metrics)

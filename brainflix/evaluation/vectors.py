@@ -47,16 +47,16 @@ def vector_identification(
     return identification(correlation_pairs(predicted, true), own)
 
 
-def r_squared(predicted: NDArray[Any], true: NDArray[Any]) -> float:
+def r_squared(predicted: NDArray[Any], true: NDArray[Any]) -> float | None:
     """Return 1 - sum of squared errors / sum of squares about the true mean, over all entries.
 
     Each dimension counts by its variance. Below 0, predicting the mean of the true vectors would
-    have been better; correlations hide that.
+    have been better; correlations hide that. None where all true vectors are equal.
     """
     predicted, true = _flat(predicted, true)
     total = float(((true - true.mean(axis=0)) ** 2).sum())
     if total == 0:
-        raise DataError("all true vectors are equal: R2 is not defined")
+        return None
     return 1.0 - float(((true - predicted) ** 2).sum()) / total
 
 
@@ -75,7 +75,7 @@ def mean_correlation(predicted: NDArray[Any], true: NDArray[Any]) -> float:
 
 def vector_scores(
     predicted: NDArray[Any], true: NDArray[Any], own: NDArray[np.int64] | None = None
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Return identification, mean r and R2 of predicted vectors, shapes as above."""
     paired = true if own is None else true[own]
     return {

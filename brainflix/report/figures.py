@@ -118,7 +118,8 @@ def curve_plot(name: str, title: str, lines: Mapping[str, Curve]) -> Markup:
         axes.set_xlabel("epoch")
         axes.set_title(title)
         axes.yaxis.grid(True)
-        axes.locator_params(axis="both", nbins=5)
+        axes.locator_params(axis="y", nbins=5)
+        axes.locator_params(axis="x", nbins=6, integer=True)
         if len(lines) > 1:
             axes.legend(loc="best", handlelength=1.4, labelspacing=0.25)
         return theme.inline_svg(figure, name, f"{title}: {', '.join(lines)}")

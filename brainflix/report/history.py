@@ -90,7 +90,9 @@ def _curve(epochs: Sequence[int], values: Sequence[float | None], best: int) -> 
     )
 
 
-def arrange(models: Mapping[str, Mapping[str, Curve]]) -> dict[str, Drawing]:
+def arrange(
+    models: Mapping[str, Mapping[str, Curve]], order: Sequence[str] = ()
+) -> dict[str, Drawing]:
     """Sort curves into drawings.
 
     One model of all subjects has its training and validation curves in one drawing; of several
@@ -101,6 +103,8 @@ def arrange(models: Mapping[str, Mapping[str, Curve]]) -> dict[str, Drawing]:
     ----------
     models : mapping
         From :func:`read_history`.
+    order : sequence of str
+        Subjects in the order in which their lines are drawn; others follow.
 
     Returns
     -------
@@ -122,6 +126,10 @@ def arrange(models: Mapping[str, Mapping[str, Curve]]) -> dict[str, Drawing]:
                 title, label = _overall(found, name, single=len(models) == 1)
                 if label:
                     overall.setdefault(title, {})[label] = curve
+    rank = {subject: k for k, subject in enumerate(order)}
+    for title, lines in subjects.items():
+        names = sorted(lines, key=lambda name: rank.get(name, len(rank)))
+        subjects[title] = {name: lines[name] for name in names}
     several = {title: lines for title, lines in overall.items() if len(lines) > 1}
     return {**several, **dict(sorted(subjects.items()))}
 

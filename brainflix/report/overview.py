@@ -81,10 +81,15 @@ def _tile(contents: Contents, metric: str) -> Markup:
         beside.append(f"oracle {number(oracle, digits)}")
     if len(entries) > 1:
         beside.append(f"subjects {number(low, digits)} to {number(high, digits)}")
+    certain = all(entry["p"] < ALPHA for _, entry in entries)
     return element(
         "li",
         element("span", _capital(short_title(metric)), class_="name"),
-        element("strong", number(mean_of(entries, "value"), digits)),
+        element(
+            "strong",
+            number(mean_of(entries, "value"), digits),
+            class_="certain" if certain else None,
+        ),
         [element("span", each, class_="beside") for each in beside],
     )
 

@@ -14,7 +14,7 @@ def section(contents: Contents) -> Markup | None:
     """Return the training curves, or None where no stage left any."""
     parts = []
     for stage, folder in contents.folders.items():
-        drawings = arrange(read_history(folder))
+        drawings = arrange(read_history(folder), contents.subjects)
         plots = [
             element("div", curve_plot(f"{stage}{k}", title, lines), class_="plot")
             for k, (title, lines) in enumerate(drawings.items())
