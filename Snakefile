@@ -30,4 +30,9 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
-        expand(RESULTS / "{experiment}/report/index.html", experiment=CONFIG.experiments),
+        [
+            RESULTS
+            / name
+            / ("report/index.html" if section.videos else "regression/predictions.h5")
+            for name, section in CONFIG.experiments.items()
+        ],

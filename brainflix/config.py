@@ -266,6 +266,9 @@ class ExperimentConfig(Section):
 
     cohorts: dict[str, tuple[str, ...] | Literal["all"]] = Field(min_length=1)
     compare: str | None = Field(default=None, description="an experiment to set beside this one")
+    videos: bool = Field(
+        default=True, description="false ends with the predictions, which others compare with"
+    )
     alignment: AlignmentConfig = AlignmentConfig()
     regression: RegressionConfig = RegressionConfig()
     generation: GenerationConfig = GenerationConfig()
