@@ -141,9 +141,9 @@ class RidgeConfig(Section):
     """Ridge regression whose penalty is chosen by cross-validation over groups of clips."""
 
     alphas: tuple[Positive, ...] = Field(
-        default=tuple(float(f"{10.0 ** (k / 2):.4g}") for k in range(1, 13)),
+        default=(0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
         min_length=1,
-        description="penalties tried, for inputs of unit variance",
+        description="penalties tried, as multiples of the number of (standardised) features",
     )
     folds: int = Field(default=10, ge=2, description="cross-validation folds, made of clip groups")
 
@@ -184,7 +184,12 @@ class HeadConfig(Section):
 
     mse: float = Field(default=1.0, ge=0)
     contrastive: float = Field(default=0.0, ge=0)
-    temperature: Positive = 0.1
+    temperature: Positive = Field(default=0.1, description="of the contrastive loss")
+    length: Literal["free", "training"] = Field(
+        default="training",
+        description="length of a prediction's deviation from the training mean: as regressed, "
+        "which shrinks towards the mean, or stretched to the typical length of training clips",
+    )
 
 
 class RegressionConfig(Section):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from brainflix.alignment.linear import (
     Double,
     Standardization,
-    choose_alpha,
+    choose_alphas,
     decompose,
     heldout_predictions,
 )
@@ -121,7 +121,8 @@ def fit_ridge_head(
     spectrum = decompose(Standardization.of(responses).apply(responses))
     folds: NDArray[np.int64] = group_folds(group, options.folds, seed)
     centred = coordinates - coordinates.mean(axis=0)
-    alpha, _ = choose_alpha(spectrum, centred, folds, clip, options.alphas)
+    penalties = spectrum.penalties(options.alphas)
+    alpha = choose_alphas(spectrum, {"": centred}, folds, clip, penalties)[""]
     weights = spectrum.weights(centred, alpha) @ frame.lift
     heldout = heldout_predictions(spectrum, centred, alpha, folds) @ frame.lift
     return RidgeHead(weights.astype(np.float32), heldout.astype(np.float32), alpha)

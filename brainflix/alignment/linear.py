@@ -8,7 +8,7 @@ y_g - (I - H_gg)^-1 (y_g - (H y)_g). Inputs and targets must be centred already,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +66,14 @@ class Spectrum:
     basis: Double
     strength: Double
 
+    def penalties(self, multiples: Sequence[float]) -> list[float]:
+        """Return penalties from multiples of the number of features.
+
+        A row of standardised features has that squared length on average, so that the same
+        multiples suit any number of voxels.
+        """
+        return [float(multiple * self.rows.shape[1]) for multiple in multiples]
+
     def weights(self, targets: Double, alpha: float) -> Double:
         """Return the ridge solution X' (X X' + alpha I)^-1 Y, shape (feature, dim)."""
         projected = self.basis.T @ targets  # (row, dim) -> (rank, dim)
@@ -93,6 +101,9 @@ def decompose(rows: Array) -> Spectrum:
     return Spectrum(rows, np.ascontiguousarray(basis), strength.copy())
 
 
+Block = tuple[NDArray[np.bool_], tuple[Double, bool]]
+
+
 def heldout_predictions(
     spectrum: Spectrum, targets: Double, alpha: float, folds: NDArray[np.int64]
 ) -> Double:
@@ -113,44 +124,55 @@ def heldout_predictions(
     -------
     ndarray of float64, shape (row, dim)
     """
-    return _heldout(spectrum, targets, spectrum.basis.T @ targets, alpha, folds)
+    projected = spectrum.basis.T @ targets
+    return _heldout(spectrum, targets, projected, alpha, _blocks(spectrum, alpha, folds))
 
 
-def _heldout(
-    spectrum: Spectrum,
-    targets: Double,
-    projected: Double,
-    alpha: float,
-    folds: NDArray[np.int64],
-) -> Double:
+def _blocks(spectrum: Spectrum, alpha: float, folds: NDArray[np.int64]) -> list[Block]:
+    """Return each fold's rows and the Cholesky factor of I - H_gg."""
     gain = spectrum.strength / (spectrum.strength + alpha)
-    residual = targets - spectrum.basis @ (gain[:, None] * projected)  # (row, dim)
-    predicted = np.empty_like(targets)
+    blocks = []
     for fold in np.unique(folds):
         inside = folds == fold
         part = spectrum.basis[inside]  # (row of the fold, rank)
         block = np.eye(len(part)) - (part * gain) @ part.T
-        left_out = cho_solve(cho_factor(block, check_finite=False), residual[inside])
+        blocks.append((inside, cho_factor(block, overwrite_a=True, check_finite=False)))
+    return blocks
+
+
+def _heldout(
+    spectrum: Spectrum, targets: Double, projected: Double, alpha: float, blocks: list[Block]
+) -> Double:
+    gain = spectrum.strength / (spectrum.strength + alpha)
+    residual = targets - spectrum.basis @ (gain[:, None] * projected)  # (row, dim)
+    predicted = np.empty_like(targets)
+    for inside, factor in blocks:
+        left_out = cho_solve(factor, residual[inside], check_finite=False)
         predicted[inside] = targets[inside] - left_out
     return predicted
 
 
-def choose_alpha(
+def choose_alphas(
     spectrum: Spectrum,
-    targets: Double,
+    targets: Mapping[str, Double],
     folds: NDArray[np.int64],
     clip: Labels,
     alphas: Sequence[float],
-) -> tuple[float, Double]:
-    """Choose the penalty whose left-out predictions, averaged over repeats, err least.
+) -> dict[str, float]:
+    """Choose each target's penalty by its left-out predictions, averaged over repeats.
 
-    Repeats are averaged before the comparison because that is how test clips are predicted: the
-    average is less noisy, so it favours a lower penalty than single trials do.
+    The best is the one whose averaged predictions, times the best common factor, err least:
+    averaged, because that is how test clips are predicted, and with a factor, because averaging
+    more repeats changes how much shrinkage is right, but not which direction is.
 
     Parameters
     ----------
-    spectrum, targets, folds
-        As for :func:`heldout_predictions`.
+    spectrum : Spectrum
+        Of the centred inputs.
+    targets : mapping of str to ndarray of float64, shape (row, dim)
+        Centred targets by name.
+    folds : ndarray of int64, shape (row,)
+        The fold of each row.
     clip : ndarray of str, shape (row,)
         The clip of each row.
     alphas : sequence of float
@@ -158,17 +180,22 @@ def choose_alpha(
 
     Returns
     -------
-    alpha : float
-        The best candidate; the largest of equals.
-    errors : ndarray of float64, shape (alpha,)
-        Sum of squared errors over clips and dimensions, relative to predicting zero.
+    dict of str to float
+        The best candidate by target; the largest of equals.
     """
-    projected = spectrum.basis.T @ targets
-    true, _ = average_repeats(targets, clip)
-    total = float((true**2).sum()) or 1.0
-    errors = np.empty(len(alphas))
-    for place, alpha in enumerate(alphas):
-        predicted, _ = average_repeats(_heldout(spectrum, targets, projected, alpha, folds), clip)
-        errors[place] = ((predicted - true) ** 2).sum() / total
-    best = max(a for a, e in zip(alphas, errors, strict=True) if e == errors.min())
-    return float(best), errors
+    projected = {name: spectrum.basis.T @ values for name, values in targets.items()}
+    true = {name: average_repeats(values, clip)[0] for name, values in targets.items()}
+    best = {name: (-1.0, 0.0) for name in targets}
+    for alpha in sorted(alphas):
+        blocks = _blocks(spectrum, alpha, folds)
+        for name, values in targets.items():
+            heldout = _heldout(spectrum, values, projected[name], alpha, blocks)
+            fit = _likeness(average_repeats(heldout, clip)[0], true[name])
+            best[name] = max(best[name], (fit, alpha))
+    return {name: alpha for name, (_, alpha) in best.items()}
+
+
+def _likeness(predicted: Double, true: Double) -> float:
+    """Return the cosine of two arrays, 0 for one that is zero or points the other way."""
+    length = float(np.sqrt((predicted**2).sum() * (true**2).sum()))
+    return max(0.0, float((predicted * true).sum()) / length) if length > 0 else 0.0

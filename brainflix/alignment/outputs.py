@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,8 +24,11 @@ def staged_folder(out: Path, last: str, owned: Sequence[str]) -> Iterator[Path]:
     owned : sequence of str
         Glob patterns of what an earlier run of the stage may have left in ``out``.
     """
+    out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    staging = out.parent / f".{out.name}.partial"
+    shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
+    staging.mkdir()
     try:
         yield staging
         (out / last).unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from brainflix.alignment.batches import SubjectRows
 from brainflix.alignment.data import PooledTrials
 from brainflix.alignment.linear import Standardization
 from brainflix.alignment.optimization import Curves, FitPlan, fit
-from brainflix.alignment.trials import Array, Clips, Labels, Trials
+from brainflix.alignment.trials import Array, Clips, Labels, Trials, average_repeats
 from brainflix.config import RegressionConfig
 from brainflix.errors import DataError
 from brainflix.regression.module import RegressionModule
@@ -85,21 +85,25 @@ class TargetCohort:
 
 @dataclass(frozen=True)
 class Predicted:
-    """Predictions of a subject's test trials.
+    """Predictions for a subject's test clips, in each target's own units and shape.
 
     Parameters
     ----------
+    clip : ndarray of str, shape (clip,)
+        Test clips, in the order of the study.
     trial_clip : ndarray of str, shape (trial,)
         The clip of each test trial.
-    network, ridge : dict of str to ndarray of float32, shape (trial, ...)
-        By target, in the target's own units and shape.
+    averaged, single : dict of str to dict of str to ndarray of float32
+        By estimator ("network", "ridge") and target: averaged over a clip's repeats (clip, ...),
+        and of single trials (trial, ...).
     alphas : dict of str to float
         Ridge's penalty a target.
     """
 
+    clip: Labels
     trial_clip: Labels
-    network: dict[str, Array]
-    ridge: dict[str, Array]
+    averaged: dict[str, dict[str, Array]]
+    single: dict[str, dict[str, Array]]
     alphas: dict[str, float]
 
 
@@ -154,13 +158,39 @@ def regress_cohort(
     predicted = {}
     for subject, found in cohort.subjects.items():
         test = ~found.trials.training
-        predicted[subject] = Predicted(
-            found.trials.clip[test],
-            _predict(best, inputs[subject][test], spaces),
-            {target: fitted.test for target, fitted in ridge[subject].items()},
-            {target: fitted.alpha for target, fitted in ridge[subject].items()},
+        single = {
+            "network": _predict(best, inputs[subject][test], spaces),
+            "ridge": {target: fitted.test for target, fitted in ridge[subject].items()},
+        }
+        alphas = {target: fitted.alpha for target, fitted in ridge[subject].items()}
+        clips = cohort.clips[found.trials.study]
+        predicted[subject] = _summarize(
+            single, found.trials.clip[test], clips, spaces, alphas, options
         )
     return predicted, curves
+
+
+def _summarize(
+    single: dict[str, dict[str, Array]],
+    trial_clip: Labels,
+    clips: Clips,
+    spaces: Mapping[str, TargetSpace],
+    alphas: dict[str, float],
+    options: RegressionConfig,
+) -> Predicted:
+    """Average predictions over repeats, then give both kinds the length that is asked for."""
+    unique = np.unique(trial_clip)
+    order = np.argsort(clips.rows(unique))
+    averaged: dict[str, dict[str, Array]] = {}
+    finished: dict[str, dict[str, Array]] = {}
+    for estimator, targets in single.items():
+        averaged[estimator], finished[estimator] = {}, {}
+        for target, values in targets.items():
+            means = average_repeats(values, trial_clip)[0][order]
+            if options.heads[target].length == "training":
+                means, values = spaces[target].stretch(means), spaces[target].stretch(values)
+            averaged[estimator][target], finished[estimator][target] = means, values
+    return Predicted(unique[order], trial_clip, averaged, finished, alphas)
 
 
 def network_inputs(

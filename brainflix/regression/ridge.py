@@ -9,7 +9,7 @@ import numpy as np
 
 from brainflix.alignment.linear import (
     Standardization,
-    choose_alpha,
+    choose_alphas,
     decompose,
     heldout_predictions,
 )
@@ -76,14 +76,20 @@ def fit_ridge(
     test = statistics.apply(trials.responses[~training])
     rows = clips.rows(trials.clip[training])
     folds = group_folds(clips.group[rows], options.folds, seed)
+    scores = {t: s.scores(values[t])[rows].astype(np.float64) for t, s in spaces.items()}
+    centre = {target: found.mean(axis=0) for target, found in scores.items()}
+    alphas = choose_alphas(
+        spectrum,
+        {target: found - centre[target] for target, found in scores.items()},
+        folds,
+        trials.clip[training],
+        spectrum.penalties(options.alphas),
+    )
     fitted = {}
     for target, space in spaces.items():
-        scores = space.scores(values[target])[rows].astype(np.float64)
-        centre = scores.mean(axis=0)
-        alpha, _ = choose_alpha(
-            spectrum, scores - centre, folds, trials.clip[training], options.alphas
-        )
-        heldout = heldout_predictions(spectrum, scores - centre, alpha, folds) + centre
+        alpha = alphas[target]
+        centred = scores[target] - centre[target]
+        heldout = heldout_predictions(spectrum, centred, alpha, folds) + centre[target]
         flat = values[target].reshape(len(clips.clip), -1)[rows].astype(np.float64)
         mean = flat.mean(axis=0)
         predicted = test.astype(np.float64) @ spectrum.weights(flat - mean, alpha) + mean

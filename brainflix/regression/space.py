@@ -48,6 +48,24 @@ class TargetSpace:
         flat = (scores * self.size) @ self.basis.T * self.scale + self.mean
         return flat.reshape(len(scores), *self.shape).astype(np.float32)
 
+    def stretch(self, values: Array) -> Array:
+        """Give each row's deviation from the training mean the typical length of training clips.
+
+        Regression shrinks uncertain predictions towards the mean; what takes them, such as a
+        generator, was made for vectors of full length. Lengths are those of the scores.
+
+        Parameters
+        ----------
+        values : ndarray of float32, shape (row, ...)
+            Predicted targets. A row that equals the mean stays.
+        """
+        length = np.linalg.norm(self.scores(values), axis=1)
+        factor = np.sqrt(self.components) / np.where(length > 0, length, np.inf)
+        factor[length == 0] = 1.0
+        flat = values.reshape(len(values), -1)
+        stretched = self.mean + (flat - self.mean) * factor[:, None]
+        return stretched.reshape(values.shape).astype(np.float32)
+
 
 def make_space(values: Array, components: int) -> TargetSpace:
     """Fit the coordinates of a target to training clips.

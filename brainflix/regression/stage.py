@@ -15,7 +15,6 @@ from brainflix.alignment.trials import (
     Array,
     Clips,
     Labels,
-    average_repeats,
     check_studies,
     check_trials,
     read_clips,
@@ -112,13 +111,9 @@ def regress(
         ) as file:
             file.attrs["pooling"] = pooling
             _write_means(file, clips, values)
-            for subject, found_ in predicted.items():
-                write_predicted(file.create_group(subject), found_, clips[_study(subject)])
+            for subject, predictions in predicted.items():
+                _write_predicted(file.create_group(subject), predictions)
     announce("regress", f"{_summary(curves)}; leaves {out / PREDICTIONS}")
-
-
-def _study(subject: str) -> str:
-    return subject.partition("/")[0]
 
 
 def _check_heads(
@@ -174,8 +169,8 @@ def read_shared(
             trials = read_trials(source, subject)
             check_trials(trials, clips[trials.study])
             group = file[subject]
-            labels = zip(("clip", "run", "split"), (trials.clip, trials.run, trials.split))
-            if any(read_strings(group[name]) != found.tolist() for name, found in labels):
+            labels = {"clip": trials.clip, "run": trials.run, "split": trials.split}
+            if any(read_strings(group[key]) != found.tolist() for key, found in labels.items()):
                 raise ArtifactError(
                     f"the shared space holds other trials of {subject} than its responses",
                     expected=f"{len(trials.clip)} trials in the order of {source}",
@@ -200,32 +195,23 @@ def _write_means(
     for study, targets in values.items():
         for target, found in targets.items():
             mean = found[clips[study].training].mean(axis=0, dtype=np.float64)
-            write_dataset(
-                file, f"training_mean/{study}/{target}", mean.astype(np.float32), _axes(mean)
-            )
+            axes = [f"axis{k}" for k in range(mean.ndim)]
+            name = f"training_mean/{study}/{target}"
+            write_dataset(file, name, mean.astype(np.float32), axes)
 
 
-def _axes(array: np.ndarray) -> list[str]:
-    return [f"axis{k}" for k in range(array.ndim)]
-
-
-def write_predicted(group: h5py.Group, predicted: Predicted, clips: Clips) -> None:
-    """Write a subject's predictions, of single trials and averaged over each clip's repeats.
-
-    Averages are in the order of the study's clips.
-    """
-    _, unique = average_repeats(np.zeros(len(predicted.trial_clip)), predicted.trial_clip)
-    order = np.argsort(clips.rows(unique))
-    write_dataset(group, "clip", unique[order], ("clip",))
+def _write_predicted(group: h5py.Group, predicted: Predicted) -> None:
+    """Write a subject's predictions, averaged over each clip's repeats and of single trials."""
+    write_dataset(group, "clip", predicted.clip, ("clip",))
     write_dataset(group, "trial_clip", predicted.trial_clip, ("trial",))
-    for estimator, targets in (("network", predicted.network), ("ridge", predicted.ridge)):
-        for target, values in targets.items():
-            averaged, _ = average_repeats(values, predicted.trial_clip)
-            axes = _axes(values[0]) if len(values) else [f"axis{k}" for k in range(values.ndim - 1)]
-            write_dataset(group, f"{estimator}/averaged/{target}", averaged[order], ("clip", *axes))
-            write_dataset(group, f"{estimator}/single/{target}", values, ("trial", *axes))
+    for kind, dim in (("averaged", "clip"), ("single", "trial")):
+        for estimator, targets in getattr(predicted, kind).items():
+            for target, values in targets.items():
+                axes = [f"axis{k}" for k in range(values.ndim - 1)]
+                write_dataset(group, f"{estimator}/{kind}/{target}", values, (dim, *axes))
     for target, alpha in predicted.alphas.items():
-        group[f"ridge/single/{target}"].attrs["alpha"] = alpha
+        for kind in ("averaged", "single"):
+            group[f"ridge/{kind}/{target}"].attrs["alpha"] = alpha
 
 
 def _summary(curves: Mapping[str, Curves]) -> str:
