@@ -43,12 +43,16 @@ def attribute_slices(model: ResNetForImageClassification) -> dict[str, slice]:
 
 
 def stack_frames(x: Tensor) -> Tensor:
-    """Halve the frames' size and stack them as channels.
+    """(clip * frame, 3, h, w) -> (clip, frame * 3, h, w)."""
+    return x.unflatten(0, (-1, FRAMES)).flatten(1, 2)
 
-    (clip * frame, 3, h, w) -> (clip, frame * 3, h / 2, w / 2)
-    """
-    halved = nn.functional.avg_pool2d(x, 2)
-    return halved.unflatten(0, (-1, FRAMES)).flatten(1, 2)
+
+def halve(clips: np.ndarray) -> np.ndarray:
+    """Return clips of uint8 (clip, frame, height, width, 3) at half the size, by averaging."""
+    n, frames, height, width, channels = clips.shape
+    blocks = clips.reshape(n, frames, height // 2, 2, width // 2, 2, channels)
+    total = blocks.sum(axis=(3, 5), dtype=np.uint16)
+    return ((total + 2) // 4).astype(np.uint8)
 
 
 def train_classifier(pool: Pool, video: bool, steps: int, seed: int) -> tuple[nn.Module, Curve]:
@@ -61,7 +65,8 @@ def train_classifier(pool: Pool, video: bool, steps: int, seed: int) -> tuple[nn
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = cosine(optimiser, steps, warmup=100)
     generator = torch.Generator().manual_seed(seed)
-    clips, labels = torch.from_numpy(pool.clips), torch.from_numpy(pool.labels)
+    clips = torch.from_numpy(halve(pool.clips) if video else pool.clips)
+    labels = torch.from_numpy(pool.labels)
     curve = Curve("video-classifier" if video else "frame-classifier")
     slices = attribute_slices(model)
     for step in curve.steps(steps):
@@ -96,10 +101,11 @@ def classify(model: nn.Module, clips: np.ndarray, video: bool) -> dict[str, np.n
 
     found: dict[str, list[np.ndarray]] = {name: [] for name in attribute_slices(model)}
     for start in range(0, len(clips), 32):
-        x = to_pixels(torch.from_numpy(clips[start : start + 32]).flatten(0, 1))
+        part = halve(clips[start : start + 32]) if video else clips[start : start + 32]
+        x = to_pixels(torch.from_numpy(part).flatten(0, 1))
         logits = model(pixel_values=stack_frames(x) if video else x).logits.float()
-        for name, part in attribute_slices(model).items():
-            chance = logits[:, part].softmax(-1)
+        for name, columns in attribute_slices(model).items():
+            chance = logits[:, columns].softmax(-1)
             if not video:
                 chance = chance.unflatten(0, (-1, FRAMES)).mean(1)
             found[name].append(chance.argmax(-1).cpu().numpy())

@@ -177,12 +177,12 @@ def augment(frames: Tensor, generator: torch.Generator) -> Tensor:
 
     Parameters
     ----------
-    frames : Tensor of uint8, shape (image, 64, 64, 3)
+    frames : Tensor of uint8, shape (image, height, width, 3)
     generator : torch.Generator
 
     Returns
     -------
-    Tensor, shape (image, 3, 64, 64), in -1 to 1
+    Tensor, shape (image, 3, height, width), in -1 to 1
     """
     x = to_pixels(frames)
     half = len(x) // 2
