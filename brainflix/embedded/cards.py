@@ -102,7 +102,7 @@ def write_cards(out: Path, figures: Mapping[str, Any]) -> None:
             "purpose": "A ResNet with one softmax an attribute (label names are attribute:value)"
             + (", the eight frames stacked as channels, at 32 x 32." if kind == "video" else "."),
             "combinations": _ALL,
-            "data": f"{budget['clip_clips']} clips, half of them also through the VAE and back,",
+            "data": f"{budget['clip_clips']} clips, a quarter of them also through the VAE,",
             "training": f"{budget[f'{kind}_steps']} steps; half of the images blurred and noisy",
             "table": _table(_rows(figures, f"{kind}_classifier", "right")),
         }

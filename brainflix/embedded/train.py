@@ -114,14 +114,14 @@ def train_text_part(out: Path, seed: int, budget: Budget) -> None:
 def train_classifier_parts(out: Path, seed: int, budget: Budget) -> None:
     """Train the frame and the clip classifier, on all combinations.
 
-    A third of their clips went through the VAE and back, so that they judge what a clip shows and
+    A fifth of their clips went through the VAE and back, so that they judge what a clip shows and
     not how sharp a decoder is.
     """
     pool = make_pool(budget.clip_clips, seed + 12, held_out=None)
-    vae, half = load_parts(out)["vae"], pool.clips[: budget.clip_clips // 2]
-    scaled = encode_clips(vae, half) * vae.config.scaling_factor
+    vae, part = load_parts(out)["vae"], pool.clips[: budget.clip_clips // 4]
+    scaled = encode_clips(vae, part) * vae.config.scaling_factor
     softened = assessment.decode_latents(vae, scaled)
-    pool = Pool([*pool.scenes, *pool.scenes[: len(half)]], np.concatenate([pool.clips, softened]))
+    pool = Pool([*pool.scenes, *pool.scenes[: len(part)]], np.concatenate([pool.clips, softened]))
     for video, name, steps, side in (
         (True, "video-classifier", budget.video_steps, SIZE // 2),
         (False, "frame-classifier", budget.frame_steps, SIZE),
