@@ -20,7 +20,6 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[1]
 SUBJECTS = ("films/sub-01", "films/sub-02")
-EXPERIMENTS = ("together", "separate")
 COMMAND = (
     str(Path(sys.executable).parent / "snakemake"),
     *("--snakefile", str(ROOT / "Snakefile")),
@@ -90,9 +89,8 @@ def test_the_resumed_run_kept_what_was_whole(done):
     assert cleaned.stat().st_mtime_ns == whole[cleaned]
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_each_subject_has_videos_of_each_test_clip(done, experiment):
-    folder = done[0] / "results" / experiment / "videos"
+def test_each_subject_has_videos_of_each_test_clip(done):
+    folder = done[0] / "results/together" / "videos"
     for subject in SUBJECTS:
         with h5py.File(folder / f"{subject}.h5") as file:
             clips = [str(clip) for clip in file["clip"].asstr()[()]]
@@ -101,9 +99,8 @@ def test_each_subject_has_videos_of_each_test_clip(done, experiment):
         assert {path.stem for path in (folder / subject).glob("*.mp4")} == set(clips)
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_each_metric_stands_beside_chance_interval_and_baselines(done, experiment):
-    folder = done[0] / "results" / experiment / "evaluation"
+def test_each_metric_stands_beside_chance_interval_and_baselines(done):
+    folder = done[0] / "results/together" / "evaluation"
     content = json.loads((folder / "metrics.json").read_text())
     assert set(content["subjects"]) == set(SUBJECTS)
     for subject in content["subjects"].values():
@@ -117,16 +114,23 @@ def test_each_metric_stands_beside_chance_interval_and_baselines(done, experimen
     assert set(rows["study"] + "/" + rows["subject"]) == set(SUBJECTS)
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_the_page_is_whole_in_itself(done, experiment):
-    page = (done[0] / "results" / experiment / "report/index.html").read_text(encoding="utf-8")
+def test_the_experiment_is_set_beside_the_other(done):
+    folder = done[0] / "results"
+    assert (folder / "separate/regression/predictions.h5").is_file()
+    assert not (folder / "separate/videos").exists()
+    metrics = json.loads((folder / "together/evaluation/metrics.json").read_text())
+    assert set(metrics["comparison"]) == {"ridge", "separate"}
+
+
+def test_the_page_is_whole_in_itself(done):
+    page = (done[0] / "results/together" / "report/index.html").read_text(encoding="utf-8")
     assert page.rstrip().endswith("</html>")
     assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page)
 
 
 def test_each_stage_left_a_line_in_its_log(done):
     logs = sorted((done[0] / "logs").rglob("*.log"))
-    assert len(logs) == 25
+    assert len(logs) == 21
     for log in logs:
         assert re.search(r"^\[\w+\] .*leaves", log.read_text(), flags=re.M), log
 
