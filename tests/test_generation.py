@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -20,7 +23,7 @@ from brainflix.generation.generators import GENERATORS, required_targets
 from brainflix.generation.inputs import derangement
 from brainflix.generation.movies import safe_name, write_folder, write_mp4
 from brainflix.generation.sampler import clip_seed
-from brainflix.generation.stage import generate
+from brainflix.generation.stage import Form, fill_frames, generate
 
 FRAMES, SIZE, LATENT = 4, 32, 4
 CLIPS = ["test-1", "test-2", "test-3", "test-4", "test-5"]
@@ -46,12 +49,11 @@ def options(models, kind="transformer", **settings):
     return GenerationConfig(model=models[kind], steps=4, batch_size=3, **settings)
 
 
-@pytest.fixture
-def study(tmp_path, models):
-    """Predictions of one subject, the study's targets and stimuli."""
+def write_study(folder, clip):
+    """Write predictions of one subject, the study's targets and stimuli; return where."""
     rng = np.random.default_rng(0)
     every = [CLIPS[3], *TRAIN, *(clip for clip in CLIPS if clip != CLIPS[3])]  # another order
-    with create(tmp_path / "stimuli.h5", "stimuli") as file:
+    with create(folder / "stimuli.h5", "stimuli") as file:
         write_dataset(file, "clip", every, ["clip"])
         splits = ["train" if clip in TRAIN else "test" for clip in every]
         write_dataset(file, "split", splits, ["clip"])
@@ -62,13 +64,13 @@ def study(tmp_path, models):
         file.attrs["fps"], file.attrs["duration"] = 2.0, 2.0
     targets = {}
     for name, shape in SHAPES.items():
-        targets[name] = tmp_path / f"{name}.h5"
+        targets[name] = folder / f"{name}.h5"
         with create(targets[name], "target") as file:
             write_dataset(file, "clip", every, ["clip"])
             values = rng.standard_normal((len(every), *shape)).astype(np.float32)
             write_dataset(file, "values", values, ["clip", *"abcd"[: len(shape)]])
-            file.attrs["encoder"], file.attrs["model"] = name, models["clip"]
-    with create(tmp_path / "predictions.h5", "predictions") as file:
+            file.attrs["encoder"], file.attrs["model"] = name, clip
+    with create(folder / "predictions.h5", "predictions") as file:
         group = file.create_group("movie/sub-01")
         write_dataset(group, "clip", CLIPS, ["clip"])
         for estimator in ("network", "ridge"):
@@ -79,12 +81,17 @@ def study(tmp_path, models):
         mean = rng.standard_normal(SHAPES["conditioning"]).astype(np.float32)
         write_dataset(file, "training_mean/movie/conditioning", mean, ["token", "dim"])
     return {
-        "predictions": tmp_path / "predictions.h5",
+        "predictions": folder / "predictions.h5",
         "targets": targets,
-        "stimuli": tmp_path / "stimuli.h5",
+        "stimuli": folder / "stimuli.h5",
         "study": "movie",
         "subject": "sub-01",
     }
+
+
+@pytest.fixture
+def study(tmp_path, models):
+    return write_study(tmp_path, models["clip"])
 
 
 def frames_of(path, variant="network"):
@@ -278,6 +285,31 @@ def test_frames_are_brought_to_the_study_s_size(study, models, tmp_path):
         )  # latents are 4 x 4 all the same
     generate(**study, options=options(models, baselines=()), out=tmp_path / "videos.h5")
     assert frames_of(tmp_path / "videos.h5").shape == (5, FRAMES, 36, 38, 3)
+
+
+def test_batches_of_several_processes_are_put_in_order(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (6, 2, 8, 8, 3), dtype=np.uint8)
+    form = Form(2, 8, 8, 1.0, 2.0, ())
+    parts = [(np.array(rows), frames[rows]) for rows in ([1, 3], [0, 2], [5], [4])]
+    with create(tmp_path / "videos.h5", "videos") as file:
+        fill_frames(file, parts, ["network", "ridge"], 3, form)
+        np.testing.assert_array_equal(file["frames/network"][()], frames[:3])
+        np.testing.assert_array_equal(file["frames/ridge"][()], frames[3:])
+
+
+@pytest.mark.slow
+def test_two_processes_make_what_one_makes(study, models, tmp_path):
+    for devices in (1, 2):
+        section = options(models, devices=devices, baselines=("ridge",)).model_dump_json()
+        command = [sys.executable, "-m", "brainflix", "generate"]
+        command += [str(study["predictions"]), str(study["stimuli"]), "--study", "movie"]
+        command += ["--subject", "sub-01", "--out", str(tmp_path / f"{devices}.h5")]
+        for name, path in study["targets"].items():
+            command += ["--targets", f"{name}={path}"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "SLURM_NTASKS": "4"}
+        subprocess.run([*command, "--options", section], check=True, env=environment, timeout=600)
+    for variant in ("network", "ridge"):
+        near(frames_of(tmp_path / "1.h5", variant), frames_of(tmp_path / "2.h5", variant))
 
 
 # --- what is refused --------------------------------------------------------------------------

@@ -23,35 +23,46 @@ DETERMINISTIC = [
     "PNDMScheduler",
     "UniPCMultistepScheduler",
 ]
-CONFIG = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "steps_offset": 1,
-    "set_alpha_to_one": False,
+SCHEDULES = {
+    # Stable Diffusion's and zeroscope's
+    "scaled_linear": {
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "steps_offset": 1,
+        "set_alpha_to_one": False,
+    },
+    # the embedded model's, whose last step is pure noise
+    "cosine": {"beta_schedule": "squaredcos_cap_v2", "timestep_spacing": "trailing"},
 }
 
 
-def levels(time):
+def levels(time, schedule="scaled_linear"):
     """Return a and b at a time step, from the definition of the schedule."""
-    betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+    if schedule == "cosine":
+        part = np.arange(1001) / 1000
+        curve = np.cos((part + 0.008) / 1.008 * np.pi / 2) ** 2
+        betas = np.minimum(1 - curve[1:] / curve[:-1], 0.999)
+    else:
+        betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
     product = float(np.cumprod(1 - betas)[round(float(time))])
     return product**0.5, (1 - product) ** 0.5
 
 
-def sampler(name="DDIMScheduler", steps=20, guidance=1.0, prediction="epsilon"):
-    config = {**CONFIG, "prediction_type": prediction}
+def sampler(
+    name="DDIMScheduler", steps=20, guidance=1.0, prediction="epsilon", schedule="scaled_linear"
+):
+    config = {**SCHEDULES[schedule], "prediction_type": prediction}
     return Sampler(make_scheduler(config, name), steps, guidance)
 
 
-def best_denoiser(mean, deviation, prediction, calls=None):
+def best_denoiser(mean, deviation, prediction, calls=None, schedule="scaled_linear"):
     """Return the best predictor for data N(mean, deviation^2)."""
 
     def denoise(x, time, text):
         if calls is not None:
             calls.append((float(time), len(x)))
-        a, b = levels(time)
+        a, b = levels(time, schedule)
         total = a * a * deviation**2 + b * b
         clean = mean + a * deviation**2 / total * (x - a * mean)
         noise = (x - a * clean) / b
@@ -73,19 +84,25 @@ def run(sampler, denoise, start=None, strength=1.0, seed=0, batch=2):
 @pytest.mark.parametrize("name", sorted(SCHEDULERS))
 def test_data_of_one_point_is_found(name, prediction):
     mean = torch.linspace(-2.0, 2.0, 48).reshape(SHAPE)  # outside of -1 to 1, as latents are
-    made, _, _ = run(sampler(name, 20, prediction=prediction), best_denoiser(mean, 0.0, prediction))
-    torch.testing.assert_close(made, mean.expand_as(made), atol=0.15, rtol=0.0)
+    for schedule in SCHEDULES:
+        denoise = best_denoiser(mean, 0.0, prediction, schedule=schedule)
+        made, _, _ = run(sampler(name, 20, prediction=prediction, schedule=schedule), denoise)
+        torch.testing.assert_close(made, mean.expand_as(made), atol=0.15, rtol=0.0)
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize("name", DETERMINISTIC)
-@pytest.mark.parametrize("strength", [1.0, 0.6])
-def test_gaussian_data_follows_the_probability_flow(name, prediction, strength):
+@pytest.mark.parametrize(
+    ("strength", "schedule"),
+    [(1.0, "scaled_linear"), (0.6, "scaled_linear"), (1.0, "cosine"), (0.6, "cosine")],
+)
+def test_gaussian_data_follows_the_probability_flow(name, prediction, strength, schedule):
     mean, deviation = 0.7, 0.5
     start = None if strength == 1 else torch.full((2, *SHAPE), -0.4)
-    denoise = best_denoiser(mean, deviation, prediction)
-    made, times, noise = run(sampler(name, 200, prediction=prediction), denoise, start, strength)
-    a, b = levels(times[0])
+    denoise = best_denoiser(mean, deviation, prediction, schedule=schedule)
+    model = sampler(name, 200, prediction=prediction, schedule=schedule)
+    made, times, noise = run(model, denoise, start, strength)
+    a, b = levels(times[0], schedule)
     first = noise if start is None else a * start + b * noise
     scale = deviation / (a * a * deviation**2 + b * b) ** 0.5
     expected = mean + scale * (first - a * mean)

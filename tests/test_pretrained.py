@@ -155,6 +155,50 @@ def test_a_hub_id_that_cannot_be_reached_is_an_error_with_advice(tmp_path, monke
     assert "hub" in str(caught.value)
 
 
+def test_a_hub_id_loads_like_its_folder(whole, tmp_path, monkeypatch):
+    import huggingface_hub.constants
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "models--owner--video"  # as the hub's client caches it
+    shutil.copytree(whole, repository / "snapshots" / commit)
+    index = json.dumps({"_class_name": "AnyPipeline", "transformer": ["any", "thing"]})
+    (repository / "snapshots" / commit / "model_index.json").write_text(index)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    for name in ("owner/video", f"owner/video@{commit}"):
+        load_scheduler(name, "DDIMScheduler")
+        found = TextEncoder.from_pretrained(name).encode(["a"])
+        torch.testing.assert_close(found, TextEncoder.from_pretrained(str(whole)).encode(["a"]))
+        for one, two in zip(
+            [VideoVAE.from_pretrained(name).model, load_denoiser(name)],
+            [VideoVAE.from_pretrained(str(whole)).model, load_denoiser(str(whole))],
+            strict=True,
+        ):
+            torch.testing.assert_close(one.state_dict(), two.state_dict())
+    with pytest.raises(ModelError):
+        load_denoiser("owner/video@another")
+
+
+def test_a_file_that_a_hub_repository_lacks_is_not_an_outage(monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError
+
+    class AbsentError(EntryNotFoundError):
+        def __init__(self):
+            Exception.__init__(self, "404")
+
+    def absent(*args, **kwargs):
+        raise AbsentError
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", absent)
+    assert resolve("owner/name").file("unet/config.json") is None
+    with pytest.raises(ModelError, match="lacks a part") as caught:
+        load_denoiser("owner/name")
+    assert "owner/name" in str(caught.value)
+
+
 def test_both_denoiser_layouts_are_found(tmp_path):
     for kind, name in (("unet", "UNet3DConditionModel"), ("transformer", "SpaceTimeTransformer")):
         folder = save_text_to_video(tmp_path / kind, kind)

@@ -136,6 +136,7 @@ def predict(
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # of Lightning's own making
             trainer.predict(module, loader, return_predictions=False)
         yield _read_parts(folder) if trainer.is_global_zero else None
     finally:

@@ -9,6 +9,7 @@ code out of a model folder is run.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -147,8 +148,9 @@ def load_part(source: Source, registry: Registry[str], subfolder: str = "") -> A
     name = _class_name(part_config(source, subfolder), registry, where)
     check_weights(source, subfolder)
     location, options = source.arguments(subfolder)
+    part = _class(registry, name)
     with _quietly(), refusing(source, subfolder or "model"):
-        model, info = _class(registry, name).from_pretrained(
+        model, info = part.from_pretrained(
             location, output_loading_info=True, **_dtype_option(registry[name]), **options
         )
     lacking = sorted(info.get("missing_keys") or ())
@@ -177,43 +179,64 @@ def _dtype_option(module: str) -> dict[str, Any]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep the loading libraries' progress bars and advice out of a stage's output."""
-    import diffusers.utils.logging as diffusers_logging
-    import transformers.utils.logging as transformers_logging
+    """Keep the loading libraries' progress bars and advice out of a stage's output.
 
-    bars = transformers_logging.is_progress_bar_enabled()
-    levels = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
-    transformers_logging.disable_progress_bar()
-    diffusers_logging.set_verbosity_error()
-    transformers_logging.set_verbosity_error()
+    Only libraries that are imported already are touched, as importing them takes seconds.
+    """
+    found = [sys.modules.get(f"{name}.utils.logging") for name in ("transformers", "diffusers")]
+    loggers = [logger for logger in found if logger is not None]
+    before = [(logger.get_verbosity(), logger.is_progress_bar_enabled()) for logger in loggers]
+    for logger in loggers:
+        logger.set_verbosity_error()
+        logger.disable_progress_bar()
     try:
         yield
     finally:
-        diffusers_logging.set_verbosity(levels[0])
-        transformers_logging.set_verbosity(levels[1])
-        if bars:
-            transformers_logging.enable_progress_bar()
+        for logger, (verbosity, bar) in zip(loggers, before, strict=True):
+            logger.set_verbosity(verbosity)
+            if bar:
+                logger.enable_progress_bar()
 
 
 def load_tokenizer(source: Source, subfolder: str = "") -> Any:
-    """Load a tokenizer, or raise :class:`ModelError` when a file of it is missing."""
-    from transformers import AutoTokenizer
+    """Load a tokenizer of the class that its configuration names.
 
-    relative = path_in(subfolder, "tokenizer_config.json")
-    if source.file(relative) is None:
-        raise missing(source, relative)
+    Raises
+    ------
+    ModelError
+        When a file of it is missing or damaged.
+    """
+    import transformers
+
+    config = part_config(source, subfolder, "tokenizer_config.json")
     vocabularies = ("tokenizer.json", "vocab.json", "spiece.model", "vocab.txt")
     if source.folder is not None and not any(
         source.file(path_in(subfolder, name)) for name in vocabularies
     ):
         raise missing(source, path_in(subfolder, "tokenizer.json"))
+    base = str(config.get("tokenizer_class") or "AutoTokenizer").removesuffix("Fast")
+    tokenizer = getattr(transformers, f"{base}Fast", None) or getattr(transformers, base, None)
+    if tokenizer is None:
+        raise ModelError(
+            "the tokenizer is of a class that transformers does not have",
+            expected="a tokenizer of transformers",
+            found=base,
+            where=source.name,
+        )
     location, options = source.arguments(subfolder)
     with _quietly(), refusing(source, subfolder or "tokenizer"):
-        return AutoTokenizer.from_pretrained(location, **options)
+        return tokenizer.from_pretrained(location, **options)
 
 
 def find_part(source: Source, candidates: Sequence[str]) -> str:
-    """Return the first of some subfolders that holds a ``config.json``, or raise ModelError."""
+    """Return the first of some subfolders that the model has, or raise :class:`ModelError`.
+
+    ``model_index.json`` says what there is; without one, each subfolder is looked for.
+    """
+    index = source.json("model_index.json") or {}
+    for subfolder in candidates:
+        if subfolder in index:
+            return subfolder
     for subfolder in candidates:
         if source.file(path_in(subfolder, "config.json")) is not None:
             return subfolder
@@ -255,5 +278,6 @@ def make_scheduler(config: Mapping[str, Any], scheduler: str) -> Any:
     leave -1 to 1. PNDM runs its linear multistep form, which needs one evaluation a step.
     """
     settings = {**config, "clip_sample": False, "thresholding": False, "skip_prk_steps": True}
+    kind = _class(SCHEDULERS, scheduler)
     with _quietly():
-        return _class(SCHEDULERS, scheduler).from_config(settings)
+        return kind.from_config(settings)

@@ -49,17 +49,14 @@ class Source:
         import huggingface_hub
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-        try:
-            with refusing(self, relative):
-                return Path(
-                    huggingface_hub.hf_hub_download(self.hub, relative, revision=self.revision)
-                )
-        except ModelError as error:
-            cause = error.__cause__
-            absent = isinstance(cause, EntryNotFoundError)
-            if absent and not isinstance(cause, LocalEntryNotFoundError):
+        with refusing(self, relative):
+            try:
+                found = huggingface_hub.hf_hub_download(self.hub, relative, revision=self.revision)
+            except LocalEntryNotFoundError:
+                raise  # the hub cannot be reached, and the file is not in its cache
+            except EntryNotFoundError:
                 return None
-            raise
+        return Path(found)
 
     def json(self, relative: str) -> dict[str, Any] | None:
         """Return a JSON file of the model, or None when there is none.
