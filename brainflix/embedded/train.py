@@ -55,7 +55,7 @@ class Budget:
     denoiser_steps: int = 5000
 
 
-def train(out: Path, seed: int = 0, budget: Budget | None = None) -> None:
+def train(out: Path, seed: int = 0, budget: Budget | None = None, assessed: int = 240) -> None:
     """Train every embedded model into ``out``, in the layout of ``brainflix/embedded``.
 
     Parameters
@@ -66,6 +66,8 @@ def train(out: Path, seed: int = 0, budget: Budget | None = None) -> None:
         Seed of the scenes, the initial weights and the batches.
     budget : Budget, optional
         Steps and clips of each part.
+    assessed : int
+        Unseen scenes of each kind that the models are assessed on.
     """
     budget = budget or Budget()
     work = out.with_name(f".{out.name}.partial")
@@ -75,7 +77,7 @@ def train(out: Path, seed: int = 0, budget: Budget | None = None) -> None:
     train_clip_part(work, seed, budget)
     train_classifier_parts(work, seed, budget)
     train_denoiser_part(work, seed, budget)
-    assess(work, seed, budget)
+    assess(work, seed, budget, assessed)
     shutil.rmtree(out, ignore_errors=True)
     work.replace(out)
     announce("train-embedded", f"leaves {out}")

@@ -64,7 +64,9 @@ class Curve:
             self._sums = {}
 
     def save(self, path: Path) -> None:
-        """Write the curve as CSV."""
+        """Write the curve as CSV; a training too short for a row leaves no file."""
+        if not self.rows:
+            return
         with atomic_path(path) as temporary, open(temporary, "w", newline="") as stream:
             writer = csv.DictWriter(stream, fieldnames=list(self.rows[0]))
             writer.writeheader()
