@@ -1,0 +1,1 @@
+"""From BOLD runs to responses: cleaning, selection by reproducibility, delay and window."""

@@ -149,7 +149,8 @@ def _refuse_missing(
                 expected=f"a series of {name} in space {options.space or 'any'}",
                 found=f"{len(series)} other runs",
                 where=f"{subject}, named by {where.name}",
-                remedy="restore its files, or list its name under the reader's option ignore_runs",
+                remedy="restore its files, list its name under the reader's option ignore_runs, or "
+                "name the study's tasks by train_tasks and test_tasks",
             )
 
 
