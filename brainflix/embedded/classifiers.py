@@ -17,6 +17,14 @@ from brainflix.embedded.data import Pool
 from brainflix.embedded.training import Curve, cosine, device
 from brainflix.simulation.world import ATTRIBUTES, FRAMES, LABELS
 
+_PAIRS = (
+    ("left", "right"),
+    ("up", "down"),
+    ("clockwise", "counterclockwise"),
+    ("approach", "retreat"),
+)
+OPPOSITE = dict(_PAIRS) | {second: first for first, second in _PAIRS}
+
 
 def build_classifier(names: tuple[str, ...], channels: int) -> ResNetForImageClassification:
     """Return an untrained ResNet whose labels are the values of the attributes ``names``."""
@@ -73,11 +81,14 @@ def train_classifier(pool: Pool, video: bool, steps: int, seed: int) -> tuple[nn
         index = torch.randint(len(clips), (batch,), generator=generator)
         frame = torch.randint(FRAMES, (batch,), generator=generator)
         chosen = clips[index].flatten(0, 1) if video else clips[index, frame]
+        target = labels[index]
+        if video:
+            chosen, target = reverse(chosen.unflatten(0, (batch, FRAMES)), target, generator)
         x = augment(chosen, generator)
         x = (stack_frames(x) if video else x).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device().type, dtype=torch.bfloat16):
             logits = model(pixel_values=x).logits.float()
-        target = labels[index].to(device())
+        target = target.to(device())
         losses = [
             nn.functional.cross_entropy(logits[:, part], target[:, ATTRIBUTES.index(name)])
             for name, part in slices.items()
@@ -89,6 +100,30 @@ def train_classifier(pool: Pool, video: bool, steps: int, seed: int) -> tuple[nn
         schedule.step()
         curve.log(step, loss=loss.item())
     return model.eval(), curve
+
+
+def reverse(clips: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Play a random half of the clips backwards, which turns each motion into its opposite.
+
+    Parameters
+    ----------
+    clips : Tensor of uint8, shape (clip, frame, height, width, 3)
+    labels : Tensor of int64, shape (clip, 4)
+    generator : torch.Generator
+
+    Returns
+    -------
+    Tensor of uint8, shape (clip * frame, height, width, 3)
+    Tensor of int64, shape (clip, 4)
+    """
+    motions = LABELS["motion"]
+    opposite = torch.tensor([motions.index(OPPOSITE.get(name, name)) for name in motions])
+    backwards = torch.rand(len(clips), generator=generator) < 0.5
+    clips = torch.where(backwards[:, None, None, None, None], clips.flip(1), clips)
+    labels = labels.clone()
+    motion = ATTRIBUTES.index("motion")
+    labels[backwards, motion] = opposite[labels[backwards, motion]]
+    return clips.flatten(0, 1), labels
 
 
 @torch.no_grad()
