@@ -79,6 +79,7 @@ def test_a_small_budget_trains_every_part(tmp_path):
         text_steps=2,
         clip_clips=12,
         clip_steps=2,
+        clip_last_steps=2,
         frame_steps=2,
         video_steps=2,
         denoiser_clips=6,

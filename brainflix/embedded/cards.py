@@ -73,8 +73,9 @@ def write_cards(out: Path, figures: Mapping[str, Any]) -> None:
             "purpose": "A CLIPModel of 64 x 64 frames and captions, 64 dimensions.",
             "combinations": _ALL,
             "data": f"{budget['clip_clips']} clips",
-            "training": f"{budget['clip_steps']} steps of 96 frames; contrastive"
-            " loss with auxiliary linear read-outs of the attributes, which are not kept",
+            "training": f"{budget['clip_steps']} steps of 96 frames of the training combinations,"
+            f" then {budget['clip_last_steps']} of all;"
+            " contrastive loss with auxiliary linear read-outs of the attributes, which are not kept",
             "table": _table(_rows(figures, "clip_retrieval_of_50", "own caption nearest of 50")),
         },
         "text-to-video": {

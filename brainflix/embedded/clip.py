@@ -119,7 +119,12 @@ class AttributeProbe(nn.Module):
 
 
 def train_clip(
-    pool: Pool, steps: int, seed: int, batch: int = 96
+    pool: Pool,
+    steps: int,
+    seed: int,
+    batch: int = 96,
+    rate: float = 1e-3,
+    start: CLIPModel | None = None,
 ) -> tuple[CLIPModel, CLIPTokenizer, Curve]:
     """Train image and text towers: contrastive loss of a random frame against a random caption.
 
@@ -128,11 +133,11 @@ def train_clip(
     """
     torch.manual_seed(seed)
     tokenizer = build_tokenizer()
-    clip = build_clip(tokenizer).to(device()).train()
+    clip = (start or build_clip(tokenizer)).to(device()).train()
     image_probe = AttributeProbe(64, ATTRIBUTES[:3]).to(device())
     text_probe = AttributeProbe(64, ATTRIBUTES).to(device())
     parameters = [*clip.parameters(), *image_probe.parameters(), *text_probe.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.02, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.02, betas=(0.9, 0.98))
     schedule = cosine(optimiser, steps, warmup=200)
     generator = torch.Generator().manual_seed(seed)
     texts = torch.stack([tokenize(tokenizer, captions) for captions in pool.captions])

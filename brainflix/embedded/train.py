@@ -47,7 +47,8 @@ class Budget:
     text_scenes: int = 20000
     text_steps: int = 1500
     clip_clips: int = 6000
-    clip_steps: int = 1500
+    clip_steps: int = 2400
+    clip_last_steps: int = 500
     frame_steps: int = 1500
     video_steps: int = 3000
     denoiser_clips: int = 10000
@@ -92,13 +93,16 @@ def train_vae_part(out: Path, seed: int, budget: Budget) -> None:
 
 
 def train_clip_part(out: Path, seed: int, budget: Budget) -> None:
-    """Train CLIP into ``clip``, on all combinations.
+    """Train CLIP into ``clip``: on the training combinations, then on all.
 
-    It is an instrument, like the classifiers: were combinations held out here, it would learn that
-    they do not exist.
+    It is an instrument, like the classifiers: were combinations held out to the end, it would have
+    learnt that they do not exist.
     """
+    pool = make_pool(budget.clip_clips, seed + 12)
+    start, _, first = train_clip(pool, budget.clip_steps, seed)
+    first.save(out / "clip" / "first-curve.csv")
     pool = make_pool(budget.clip_clips, seed + 12, held_out=None)
-    clip, tokenizer, curve = train_clip(pool, budget.clip_steps, seed)
+    clip, tokenizer, curve = train_clip(pool, budget.clip_last_steps, seed, rate=6e-4, start=start)
     save_half(clip, out / "clip")
     tokenizer.save_pretrained(out / "clip")
     _write_preprocessing(out / "clip", "CLIPImageProcessor", SIZE)
