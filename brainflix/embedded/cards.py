@@ -75,7 +75,7 @@ def write_cards(out: Path, figures: Mapping[str, Any]) -> None:
             "data": f"{budget['clip_clips']} clips",
             "training": f"{budget['clip_steps']} steps of 96 frames of the training combinations,"
             f" then {budget['clip_last_steps']} of all;"
-            " contrastive loss with auxiliary linear read-outs of the attributes, which are not kept",
+            " contrastive loss, with linear read-outs of the attributes that are not kept",
             "table": _table(_rows(figures, "clip_retrieval_of_50", "own caption nearest of 50")),
         },
         "text-to-video": {
