@@ -241,8 +241,13 @@ class GenerationConfig(Section):
     negative: Literal["empty", "training_mean"] = "empty"
     scheduler: str = Field(default="DPMSolverMultistepScheduler", description="diffusers class")
     batch_size: int = Field(default=16, ge=1)
-    precision: str = "32-true"
-    devices: int | Literal["auto"] = Field(default=1, description="GPUs, or processes on a CPU")
+    precision: Literal["auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true"] = Field(
+        default="auto",
+        description="auto: bf16-mixed where the hardware multiplies it, else 32-true",
+    )
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default=1, description="GPUs, or processes on a CPU"
+    )
     baselines: tuple[Literal["ridge", "shuffled", "oracle"], ...] = ("ridge", "shuffled", "oracle")
     seed: int = Field(default=0, ge=0)
 

@@ -22,6 +22,7 @@ from brainflix.generation.captions import CAPTION_DECODERS
 from brainflix.generation.generators import GENERATORS, required_targets
 from brainflix.generation.inputs import derangement
 from brainflix.generation.movies import safe_name, write_folder, write_mp4
+from brainflix.generation.prediction import choose_precision
 from brainflix.generation.sampler import clip_seed
 from brainflix.generation.stage import Form, fill_frames, generate
 
@@ -46,6 +47,7 @@ def models(tmp_path_factory):
 
 
 def options(models, kind="transformer", **settings):
+    settings = {"precision": "32-true", **settings}
     return GenerationConfig(model=models[kind], steps=4, batch_size=3, **settings)
 
 
@@ -270,6 +272,7 @@ def test_a_captioner_writes_captions_from_its_own_tokens(tmp_path):
 def test_bfloat16_is_close_to_float32(study, models, tmp_path):
     settings = options(models, baselines=(), guidance=2.0)
     generate(**study, options=settings, out=tmp_path / "full.h5")
+    assert choose_precision("auto") in ("bf16-mixed", "32-true")
     for precision in ("bf16-mixed", "bf16-true"):
         half = settings.model_copy(update={"precision": precision})
         generate(**study, options=half, out=tmp_path / "half.h5")

@@ -106,7 +106,7 @@ class VideoGenerator(LightningModule):
         """Return clean latents (clip, channel, frame, h, w)."""
         generators = [torch.Generator().manual_seed(int(seed)) for seed in batch["seed"]]
         noise = clip_noise(generators, self.latent_shape).to(self.device)
-        conditioning = self.conditioning(batch).to(self.device)
+        conditioning = self.conditioning(batch).to(self.device, torch.float32)
         negative = self.negative.to(self.device).expand(len(noise), -1, -1)
         sample, times = self.start(batch, noise)
         denoise = as_function(self.denoiser)
@@ -143,7 +143,7 @@ class VideoToVideo(VideoGenerator):
 
     def start(self, batch: Batch, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Start at the noise level of the first step that ``strength`` leaves."""
-        latents = batch["latents"].to(self.device)
+        latents = batch["latents"].to(self.device, torch.float32)
         if latents.shape != noise.shape:
             raise DataError(
                 "the latents do not fit the model and the clips",

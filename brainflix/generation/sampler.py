@@ -26,7 +26,8 @@ def clip_seed(seed: int, clip: str) -> int:
 
 def clip_noise(generators: Sequence[torch.Generator], shape: Sequence[int]) -> Tensor:
     """Draw standard normal noise (clip, \\*shape), float32, a clip from its own generator."""
-    return torch.stack([torch.randn(tuple(shape), generator=each) for each in generators])
+    draws = [torch.randn(tuple(shape), generator=g, dtype=torch.float32) for g in generators]
+    return torch.stack(draws)
 
 
 def steps_to_run(steps: int, strength: float) -> int:
