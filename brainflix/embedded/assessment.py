@@ -77,7 +77,7 @@ def clip_retrieval(clip: torch.nn.Module, tokenizer: object, pool: Pool, n: int 
 
 @torch.no_grad()
 def generate_from_captions(
-    parts: Mapping[str, object], pool: Pool, *, seed: int, steps: int = 20, guidance: float = 4.0
+    parts: Mapping[str, object], pool: Pool, *, seed: int, steps: int = 20, guidance: float = 3.0
 ) -> NDArray[np.uint8]:
     """Generate a clip a scene from the mean encoding of five captions.
 
