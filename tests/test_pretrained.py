@@ -56,9 +56,12 @@ def load_all(model: Path) -> None:
         ("text_encoder/config.json", "text_encoder/config.json"),
         ("text_encoder/model.safetensors", "text_encoder/model.safetensors"),
         ("vae", "vae/config.json"),
-        ("vae/diffusion_pytorch_model.safetensors", "vae/model.safetensors"),
+        ("vae/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.safetensors"),
         ("transformer", "unet/config.json or transformer/config.json"),
-        ("transformer/diffusion_pytorch_model.safetensors", "transformer/model.safetensors"),
+        (
+            "transformer/diffusion_pytorch_model.safetensors",
+            "transformer/diffusion_pytorch_model.safetensors",
+        ),
     ],
 )
 def test_a_missing_part_is_named(model, part, named):

@@ -298,3 +298,66 @@ def test_encode_refuses_unknown_names_and_options(models, stimuli, tmp_path):
     with pytest.raises(ConfigError, match="does not take these options"):
         encode(stimuli, options, out)
     assert not out.exists()
+
+
+# --- from the command line --------------------------------------------------------------------
+
+
+def command(monkeypatch, capsys, *arguments):
+    """Run the command line in this process; return its exit code and what it said."""
+    from brainflix import cli
+
+    monkeypatch.setattr("sys.argv", ["brainflix", *map(str, arguments)])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return caught.value.code or 0, capsys.readouterr().err
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A study of two clips in BIDS layout, without any fMRI."""
+    root = tmp_path / "study"
+    (root / "stimuli").mkdir(parents=True)
+    description = {"Name": "two", "BIDSVersion": "1.8.0", "DatasetType": "derivative"}
+    (root / "dataset_description.json").write_text(json.dumps(description))
+    for name in ("one", "two"):
+        write_video(root / "stimuli" / f"{name}.mp4", n=20, noise=1)
+    rows = [
+        "\t".join(("stim_file", "split", "group", "captions")),
+        "\t".join(("one.mp4", "train", "a", '["a ball"]')),
+        "\t".join(("two.mp4", "test", "b", '["a box"]')),
+    ]
+    (root / "stimuli.tsv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def test_a_truncated_mp4_ends_with_exit_code_2(folder, tmp_path, monkeypatch, capsys):
+    source = json.dumps({"reader": "bids", "root": str(folder)})
+    form = json.dumps({"frames": 4, "height": 32, "width": 32})
+    out = tmp_path / "stimuli.h5"
+    arguments = ("decode", "--source", source, "--options", form, "--out", out)
+    code, said = command(monkeypatch, capsys, *arguments)
+    assert (code, out.is_file()) == (0, True), said
+    out.unlink()
+    movie = folder / "stimuli" / "two.mp4"
+    movie.write_bytes(movie.read_bytes()[: movie.stat().st_size // 2])
+    code, said = command(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert "two.mp4" in said
+    assert "Traceback" not in said
+    assert not out.exists()
+
+
+def test_a_model_folder_that_lacks_a_part_ends_with_exit_code_2(
+    stimuli, tmp_path, monkeypatch, capsys
+):
+    model = save_text_to_video(tmp_path / "model")
+    (model / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    options = json.dumps({"encoder": "video_latents", "model": str(model)})
+    out = tmp_path / "latents.h5"
+    code, said = command(monkeypatch, capsys, "encode", stimuli, "--options", options, "--out", out)
+    assert code == 2
+    assert "lacks a part" in said
+    assert "vae/diffusion_pytorch_model.safetensors" in said
+    assert "Traceback" not in said
+    assert not out.exists()

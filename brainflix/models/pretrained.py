@@ -78,10 +78,10 @@ def part_config(source: Source, subfolder: str = "", name: str = "config.json") 
     return config
 
 
-def check_weights(source: Source, subfolder: str = "") -> None:
+def check_weights(source: Source, subfolder: str, usual: str) -> None:
     """Raise :class:`ModelError` when a folder has no weights for a part, or only some shards.
 
-    Hub repositories are checked by the library that downloads them.
+    ``usual`` is the name that its library gives the file, without a suffix. Hub repositories are checked by the library that downloads them.
     """
     if source.folder is None:
         return
@@ -93,7 +93,7 @@ def check_weights(source: Source, subfolder: str = "") -> None:
         if (folder / f"{stem}{suffix}").is_file()
     ]
     if not present:
-        raise missing(source, path_in(subfolder, "model.safetensors"))
+        raise missing(source, path_in(subfolder, f"{usual}.safetensors"))
     index = present[0]
     if index.name.endswith(".index.json"):
         relative = path_in(subfolder, index.name)
@@ -145,8 +145,10 @@ def load_part(source: Source, registry: Registry[str], subfolder: str = "") -> A
         When the part is missing, damaged, of an unknown class, or lacks parameters.
     """
     where = source.name if not subfolder else f"{source.name}, {subfolder}"
-    name = _class_name(part_config(source, subfolder), registry, where)
-    check_weights(source, subfolder)
+    config = part_config(source, subfolder)
+    name = _class_name(config, registry, where)
+    diffusers = "_class_name" in config
+    check_weights(source, subfolder, "diffusion_pytorch_model" if diffusers else "model")
     location, options = source.arguments(subfolder)
     part = _class(registry, name)
     with _quietly(), refusing(source, subfolder or "model"):
