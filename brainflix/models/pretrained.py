@@ -81,7 +81,8 @@ def part_config(source: Source, subfolder: str = "", name: str = "config.json") 
 def check_weights(source: Source, subfolder: str, usual: str) -> None:
     """Raise :class:`ModelError` when a folder has no weights for a part, or only some shards.
 
-    ``usual`` is the name that its library gives the file, without a suffix. Hub repositories are checked by the library that downloads them.
+    ``usual`` is the name that its library gives the file, without a suffix. Hub repositories are
+    checked by the library that downloads them.
     """
     if source.folder is None:
         return
