@@ -166,14 +166,14 @@ class AlignmentConfig(Section):
     )
     dim: int = Field(default=256, ge=1, description="width of the shared space")
     blocks: int = Field(default=2, ge=0, description="shared residual blocks")
-    dropout: float = Field(default=0.3, ge=0, lt=1)
+    dropout: float = Field(default=0.5, ge=0, lt=1)
     validation_fraction: Fraction = 0.1
-    batch_size: int = Field(default=64, ge=2, description="trials a batch, over all subjects")
+    batch_size: int = Field(default=256, ge=2, description="trials a batch, over all subjects")
     accumulate: int = Field(default=1, ge=1, description="batches a step of the optimiser")
     max_epochs: int = Field(default=20, ge=1)
     patience: int = Field(default=5, ge=1, description="epochs without a better validation loss")
     learning_rate: Positive = 1e-3
-    weight_decay: float = Field(default=0.05, ge=0)
+    weight_decay: float = Field(default=0.1, ge=0)
     temperature: Positive = Field(default=0.07, description="initial value of the learnt one")
     precision: str = Field(default="32-true", description="Lightning's precision")
     seed: int = Field(default=0, ge=0)
@@ -197,7 +197,7 @@ class RegressionConfig(Section):
 
     heads: dict[str, HeadConfig] = Field(default_factory=dict)
     width: int = Field(default=512, ge=1)
-    blocks: int = Field(default=3, ge=0)
+    blocks: int = Field(default=2, ge=0)
     dropout: float = Field(default=0.3, ge=0, lt=1)
     use_input: bool = Field(
         default=True, description="put the output of the subject's alignment head beside it"
@@ -211,10 +211,10 @@ class RegressionConfig(Section):
         ge=0,
         description="principal components of a target that its head predicts; 0 for no reduction",
     )
-    batch_size: int = Field(default=64, ge=2)
-    max_epochs: int = Field(default=30, ge=1)
-    patience: int = Field(default=6, ge=1)
-    learning_rate: Positive = 5e-4
+    batch_size: int = Field(default=256, ge=2)
+    max_epochs: int = Field(default=20, ge=1)
+    patience: int = Field(default=5, ge=1)
+    learning_rate: Positive = 1e-3
     weight_decay: float = Field(default=0.05, ge=0)
     precision: str = "32-true"
     ridge: RidgeConfig = RidgeConfig()

@@ -137,5 +137,5 @@ class AlignmentModule(lightning.LightningModule):
         self.log_dict(means, on_epoch=True, batch_size=1, prog_bar=True)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """Return AdamW under a one-cycle schedule."""
+        """Return AdamW with warm-up and cosine decay."""
         return configure(self, self.options.learning_rate, self.options.weight_decay)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import sys
 import warnings
 from collections.abc import Iterator
@@ -24,10 +25,10 @@ MONITOR = "validation_loss"
 def configure(
     module: lightning.LightningModule, learning_rate: float, weight_decay: float
 ) -> dict[str, Any]:
-    """Return AdamW and a one-cycle schedule over the steps that the trainer expects.
+    """Return AdamW and a schedule over the steps that the trainer expects.
 
-    Weights of linear layers decay; biases, norms and temperatures do not. The schedule warms up
-    over a tenth of the steps and falls along a cosine (Smith and Topin 2019, arXiv:1708.07120).
+    Weights of linear layers decay; biases, norms and temperatures do not. The learning rate rises
+    over the first tenth of the steps and falls to zero along half a cosine.
     """
     trained = [p for p in module.parameters() if p.requires_grad]
     groups = [
@@ -35,14 +36,20 @@ def configure(
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=learning_rate)
-    steps = max(2, int(module.trainer.estimated_stepping_batches))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=learning_rate, total_steps=steps, pct_start=0.1
-    )
+    steps = max(1, int(module.trainer.estimated_stepping_batches))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, steps))
     return {
         "optimizer": optimizer,
         "lr_scheduler": {"scheduler": schedule, "interval": "step"},
     }
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """Return the share of the learning rate at a step, counted from 0, of ``steps``."""
+    warm = max(1, steps // 10)
+    if step < warm:
+        return (step + 1) / (warm + 1)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, steps - warm))))
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,8 @@ def align(
                 embeddings={study: embeddings[study] for study in studies if study in own},
                 validation=validation,
             )
-            found, curves[name] = align_cohort(cohort, options, folder, name)
-            placed.update(found)
+            part, curves[name] = align_cohort(cohort, options, folder, name)
+            placed.update(part)
         write_json(
             folder / HISTORY,
             {"models": {name: curve.as_json() for name, curve in curves.items()}},

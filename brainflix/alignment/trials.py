@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from brainflix.errors import ArtifactError, DataError
 Array = NDArray[np.float32]
 Labels = NDArray[np.str_]
 Window = Literal["flatten", "mean"]
+Rows = TypeVar("Rows", NDArray[np.float32], NDArray[np.float64])
 
 
 @dataclass(frozen=True)
@@ -264,7 +265,7 @@ def check_studies(
     return studies
 
 
-def average_repeats(values: Array, labels: Sequence[str] | Labels) -> tuple[Array, Labels]:
+def average_repeats(values: Rows, labels: Sequence[str] | Labels) -> tuple[Rows, Labels]:
     """Average rows that share a label.
 
     Parameters
@@ -288,4 +289,5 @@ def average_repeats(values: Array, labels: Sequence[str] | Labels) -> tuple[Arra
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     sums = np.add.reduceat(ordered, starts, axis=0)
     shape = (-1,) + (1,) * (values.ndim - 1)
-    return (sums / counts.reshape(shape)).astype(values.dtype), unique
+    means = (sums / counts.reshape(shape)).astype(values.dtype)
+    return cast(Rows, means), unique

@@ -124,5 +124,5 @@ class RegressionModule(lightning.LightningModule):
         self.log("validation_loss", total, on_epoch=True, batch_size=1, prog_bar=True)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """Return AdamW under a one-cycle schedule."""
+        """Return AdamW with warm-up and cosine decay."""
         return configure(self, self.options.learning_rate, self.options.weight_decay)

@@ -41,7 +41,8 @@ class TargetSpace:
     def scores(self, values: Array) -> Array:
         """Map targets (row, ...) to scores (row, component)."""
         flat = values.reshape(len(values), -1)
-        return ((flat - self.mean) / self.scale) @ self.basis / self.size
+        scores = ((flat - self.mean) / self.scale) @ self.basis / self.size
+        return scores.astype(np.float32)
 
     def values(self, scores: Array) -> Array:
         """Map scores (row, component) to targets (row, ...) in their own units."""

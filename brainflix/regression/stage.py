@@ -90,8 +90,8 @@ def regress(
                 targets={study: values[study] for study in own},
                 validation=validation,
             )
-            found, curves[name] = regress_cohort(cohort, options, folder, name)
-            predicted.update(found)
+            part, curves[name] = regress_cohort(cohort, options, folder, name)
+            predicted.update(part)
         write_json(
             folder / HISTORY,
             {"models": {name: curve.as_json() for name, curve in curves.items()}},
