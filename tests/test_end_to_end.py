@@ -149,7 +149,7 @@ def test_snakemakes_own_report_is_made(done):
 
 
 def test_the_same_seed_gives_the_same_bytes(done, tmp_path):
-    goal = "results/together/regression/predictions.h5"
+    goal = "results/together/alignment/shared.h5"
     result = snakemake(tmp_path, goal)
     assert result.returncode == 0, result.stderr
     for path in artifacts(tmp_path):
