@@ -288,6 +288,7 @@ class ExperimentConfig(Section):
 class Config(Section):
     """The whole configuration, after recipe and experiment sections have been merged."""
 
+    recipe: str | None = Field(default=None, description="recipe that the values start from")
     results: str = "results"
     stimuli: StimuliConfig = StimuliConfig()
     studies: dict[Name, StudyConfig] = Field(min_length=1)
@@ -339,6 +340,7 @@ class Config(Section):
         """Return all that an experiment was run with, as plain values for a report."""
         studies = {name: self.studies[name] for name in self.subjects(experiment)}
         return {
+            "recipe": self.recipe,
             "stimuli": self.stimuli.model_dump(mode="json"),
             "studies": {name: study.model_dump(mode="json") for name, study in studies.items()},
             "targets": {
@@ -398,7 +400,7 @@ def resolve(raw: Mapping[str, Any]) -> dict[str, Any]:
                 found=recipe,
                 where="recipe",
             )
-        raw = merge(read_yaml(path), raw)
+        raw = merge(read_yaml(path), raw) | {"recipe": str(recipe)}
     preprocessing = raw.pop("preprocessing", None) or {}
     shared = {key: raw.pop(key) or {} for key in _SHARED if key in raw}
     studies, experiments = raw.get("studies"), raw.get("experiments")
