@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -289,5 +289,4 @@ def average_repeats(values: Rows, labels: Sequence[str] | Labels) -> tuple[Rows,
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     sums = np.add.reduceat(ordered, starts, axis=0)
     shape = (-1,) + (1,) * (values.ndim - 1)
-    means = (sums / counts.reshape(shape)).astype(values.dtype)
-    return cast(Rows, means), unique
+    return (sums / counts.reshape(shape)).astype(values.dtype), unique
