@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from brainflix.models.pretrained import EMBEDDED
+from brainflix.models.source import EMBEDDED
 
 FOLDERS = ("clip", "text-to-video", "frame-classifier", "video-classifier")
 
