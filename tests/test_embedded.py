@@ -19,6 +19,11 @@ def test_weights_are_small_and_each_model_has_a_card():
         assert "held-out combinations" in card
 
 
+def test_no_folder_tells_where_it_was_made():
+    for path in EMBEDDED.rglob("*.json"):
+        assert "_name_or_path" not in path.read_text(encoding="utf-8"), path
+
+
 @pytest.fixture(scope="module")
 def unseen():
     """Forty scenes of each kind that no training pool was drawn from."""

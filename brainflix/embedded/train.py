@@ -20,7 +20,7 @@ from torch import nn
 from transformers import CLIPModel, CLIPTokenizer, ResNetForImageClassification
 
 from brainflix import __version__
-from brainflix.artifacts import write_json
+from brainflix.artifacts import read_json, write_json
 from brainflix.console import announce
 from brainflix.embedded import assessment
 from brainflix.embedded.cards import write_cards
@@ -255,6 +255,9 @@ def save_half(model: Any, folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     copy.deepcopy(model).half().cpu().save_pretrained(folder, safe_serialization=True)
+    config = read_json(folder / "config.json")
+    config.pop("_name_or_path", None)  # where the weights were loaded from says nothing to others
+    write_json(folder / "config.json", config)
 
 
 def _write_preprocessing(folder: Path, processor: str, side: int) -> None:
