@@ -41,6 +41,7 @@ rule regress:
         stimuli=files(stimuli),
     output:
         predictions=RESULTS / "{experiment}/regression/predictions.h5",
+        history=RESULTS / "{experiment}/regression/history.json",
     log:
         "logs/regress/{experiment}.log",
     conda:
