@@ -297,7 +297,7 @@ def test_clips_refuse_what_does_not_fit_together() -> None:
 def test_reconcile_takes_even_frames_and_one_size() -> None:
     assert even_frames(8, 3).tolist() == [0, 4, 7]
     assert even_frames(3, 6).tolist() == [0, 0, 1, 1, 2, 2]
-    frames = repeated(grey_clip((8, 16, 16, 3)), 2)
+    frames = repeated(grey_clip((8, 16, 16, 3)), 2).copy()
     frames[:, 7] = 10
     changed = reconcile(frames, (3, 8, 12, 3))
     assert changed.shape == (2, 3, 8, 12, 3)

@@ -43,5 +43,5 @@ def mean_clip(frames: Any, rows: NDArray[np.int64], block: int = 64) -> Frames:
 
 
 def repeated(clip: Frames, n: int) -> Frames:
-    """Return a clip as the reconstruction of each of ``n`` clips."""
-    return np.ascontiguousarray(np.broadcast_to(clip, (n, *clip.shape)))
+    """Return a clip as the reconstruction of each of ``n`` clips, a view that takes no memory."""
+    return np.broadcast_to(clip, (n, *clip.shape))

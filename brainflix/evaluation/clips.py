@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.errors import DataError
+from brainflix.evaluation.frames import Frames, FrameSource, blocks
 
 T = TypeVar("T")
-Frames = NDArray[np.uint8]
+Feature = Callable[[Frames], NDArray[Any]]  # a few clips to a row each
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Clips:
 
     Attributes
     ----------
-    frames : ndarray of uint8, shape (clip, frame, height, width, 3)
-        RGB.
+    frames : FrameSource of uint8, shape (clip, frame, height, width, 3)
+        RGB; an array, or clips on disk that are read a few at a time (:class:`FrameStore`).
     ids : tuple of str
         The clips' names, in the order of ``frames``.
     groups : tuple of str
@@ -31,7 +32,7 @@ class Clips:
         What is known to be in each clip, by attribute; empty where nothing is known.
     """
 
-    frames: Frames
+    frames: FrameSource
     ids: tuple[str, ...]
     groups: tuple[str, ...]
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -53,20 +54,64 @@ class Clips:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def once(self, name: str, compute: Callable[[Frames], T]) -> T:
+    def once(self, name: str, compute: Callable[[FrameSource], T]) -> T:
         """Return ``compute(frames)``, computed at the first call and kept under ``name``."""
         if name not in self._computed:
             self._computed[name] = compute(self.frames)
         return self._computed[name]  # type: ignore[no-any-return]
 
-    def showing(self, frames: Frames) -> Clips:
+    def feature(self, name: str, compute: Feature) -> NDArray[Any]:
+        """Return a row a clip, ``compute`` of a few clips at a time, kept under ``name``."""
+        self.gather({name: compute})
+        return self._computed[name]
+
+    def gather(self, features: Mapping[str, Feature]) -> None:
+        """Compute several features in one pass over the frames; those at hand are not redone."""
+        wanted = {name: f for name, f in features.items() if name not in self._computed}
+        if not wanted:
+            return
+        rows: dict[str, list[NDArray[Any]]] = {name: [] for name in wanted}
+        for part in blocks(self.frames):
+            frames = self.frames[part]
+            for name, compute in wanted.items():
+                rows[name].append(compute(frames))
+        for name, parts in rows.items():
+            self._computed[name] = np.concatenate(parts)
+
+    def showing(self, frames: FrameSource) -> Clips:
         """Return other frames under the same names: reconstructions of these clips."""
-        return Clips(reconcile(frames, self.frames.shape[1:]), self.ids, self.groups)
+        shape = self.frames.shape[1:]
+        same = tuple(frames.shape[1:]) == tuple(shape)
+        return Clips(frames if same else Reconciled(frames, shape), self.ids, self.groups)
 
 
-def check_frames(frames: NDArray[Any]) -> None:
+class Reconciled:
+    """Clips brought to another number of frames and size as they are read, see `reconcile`.
+
+    Parameters
+    ----------
+    frames : FrameSource of uint8, shape (clip, frame, height, width, 3)
+    shape : sequence of int
+        (frame, height, width, 3) wanted.
+    """
+
+    def __init__(self, frames: FrameSource, shape: Sequence[int]) -> None:
+        check_frames(frames)
+        self.source, self.shape = frames, (len(frames), *map(int, shape))
+        self.dtype = np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, rows: Any) -> Frames:
+        if isinstance(rows, int | np.integer):
+            return reconcile(self.source[[rows]], self.shape[1:])[0]
+        return reconcile(self.source[rows], self.shape[1:])
+
+
+def check_frames(frames: FrameSource) -> None:
     """Raise :class:`DataError` unless frames are (clip, frame, height, width, 3)."""
-    if frames.ndim != 5 or frames.shape[-1] != 3 or 0 in frames.shape[1:]:
+    if len(frames.shape) != 5 or frames.shape[-1] != 3 or 0 in frames.shape[1:]:
         raise DataError("not clips", expected="(clip, frame, height, width, 3)", found=frames.shape)
 
 
