@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import h5py
@@ -72,8 +73,11 @@ def clean(source: StudySource, subject: str, options: CleaningConfig, out: Path)
         writer = CleanedWriter(file, len(voxels))
         (write_trials if trialwise else write_volumes)(study, runs, options, writer)
         writer.finish(voxels)
-        file.attrs.update(subject=subject, trialwise=trialwise)
+        notices = study.notices(subject)
+        file.attrs.update(subject=subject, trialwise=trialwise, notices=json.dumps(notices))
         kept, dropped = int(writer.keep.sum()), int((~writer.keep).sum())
+    for notice in notices:
+        announce("clean", f"{subject}: {notice}")
     announce("clean", f"{subject}: leaves {kept} voxels ({dropped} dropped) in {out}")
 
 

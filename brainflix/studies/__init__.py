@@ -1,6 +1,5 @@
 """Study readers: what runs, clips and trials exist on disk, and how to load them."""
 
-from brainflix.studies import arrays, bids  # entering them into READERS
 from brainflix.studies.readers import READERS, open_study, source_files
 from brainflix.studies.study import Clip, Event, Run, Study, VoxelSpace
 
@@ -11,8 +10,6 @@ __all__ = [
     "Run",
     "Study",
     "VoxelSpace",
-    "arrays",
-    "bids",
     "open_study",
     "source_files",
 ]

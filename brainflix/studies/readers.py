@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from brainflix.config import StudySource
 from brainflix.registry import Registry
 from brainflix.studies.study import Study
 
-READERS: Registry[type[Study]] = Registry("study reader")
+MODULES = {
+    "arrays": "brainflix.studies.arrays",
+    "bids": "brainflix.studies.bids",
+}
+
+
+class Readers(Registry[type[Study]]):
+    """The registry of readers; the module of one of ours is imported when its name is used."""
+
+    def __getitem__(self, name: str) -> type[Study]:
+        if name in MODULES:
+            importlib.import_module(MODULES[name])
+        return super().__getitem__(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**MODULES, **self._entries})
+
+    def __contains__(self, name: object) -> bool:
+        return name in MODULES or super().__contains__(name)
+
+
+READERS = Readers("study reader")
 
 
 def open_study(source: StudySource) -> Study:

@@ -297,6 +297,14 @@ class Study(ABC):
             remedy="leave preprocessing.cleaning.confounds empty",
         )
 
+    def notices(self, subject: str) -> tuple[str, ...]:
+        """Return what a reader of a subject's results must know of its data, a sentence each.
+
+        Such as that the responses were estimated with the help of test trials. They are written
+        into the artifact cleaned.h5 and printed.
+        """
+        return ()
+
     def frames(self, clip: Clip) -> np.ndarray | None:
         """Return a clip's frames, uint8 (frame, height, width, 3), if the study holds them.
 
