@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import pickletools
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -240,6 +241,9 @@ class Interpreter:
 
     def build(self, _: Any) -> None:
         state, made = self._pop(), self._pop()
+        if isinstance(made, OrderedDict):  # attributes beside its items, such as torch's versions
+            self.stack.append(made)
+            return
         if not isinstance(made, Unfinished):
             raise not_data("a state for something unknown", type(made).__name__)
         finished = made.build(state)
