@@ -73,6 +73,112 @@ def frames_at(path: str | Path, times: ArrayLike) -> Iterator[tuple[int, Frame]]
     raise _no_frame(path, time, found)
 
 
+@dataclass(frozen=True)
+class Timeline:
+    """What a video is made of, found by decoding all of it.
+
+    Attributes
+    ----------
+    start, end : ndarray of float64, shape (frame,)
+        When each frame comes on screen and leaves it, in s from the container's start.
+    height, width : int
+        In pixels, upright.
+    """
+
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    height: int
+    width: int
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+def read_timeline(path: str | Path) -> Timeline:
+    """Decode a whole video and return its frames' times, without the pictures.
+
+    Raises
+    ------
+    VideoError
+        When the file cannot be opened or decoded, is cut, or has no frames, damaged ones or some
+        of another size.
+    """
+    spans, sizes = [], set()
+    for shown in _timeline(path):
+        _check_whole(shown, path)
+        spans.append((shown.start, shown.end))
+        turned = round(getattr(shown.frame, "rotation", 0) / 90) % 2
+        size = shown.frame.height, shown.frame.width
+        sizes.add(size[::-1] if turned else size)
+    if len(sizes) != 1:
+        raise VideoError(
+            "the video has no frames" if not sizes else "the video's frames change their size",
+            expected="frames of one size",
+            found=f"sizes {sorted(sizes)}" if sizes else "none",
+            where=path,
+            remedy=_REMEDY,
+        )
+    _check_length(path, spans[-1][1])
+    start, end = np.array(spans, dtype=np.float64).T
+    return Timeline(start, end, *sizes.pop())
+
+
+def pick_frames(path: str | Path, indices: ArrayLike) -> Iterator[Frame]:
+    """Yield frames by their place in :func:`read_timeline`.
+
+    Parameters
+    ----------
+    path : path-like
+        A video file.
+    indices : array-like of int
+        In ascending order; one that stands there twice gives the same object twice.
+    """
+    wanted = np.asarray(indices, dtype=np.int64).tolist()
+    next_up = 0
+    for k, shown in enumerate(_timeline(path)):
+        if next_up == len(wanted):
+            return
+        if wanted[next_up] == k:
+            picture = _to_rgb(shown.frame, path, shown.start)
+            while next_up < len(wanted) and wanted[next_up] == k:
+                yield picture
+                next_up += 1
+    if next_up < len(wanted):
+        raise VideoError(
+            "the video has fewer frames than before",
+            expected=f"a frame {wanted[next_up]}",
+            where=path,
+        )
+
+
+def _check_length(path: str | Path, reached: float) -> None:
+    """Raise where the picture ends well before the container says: the file is cut."""
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        alone = len(container.streams) == 1  # other streams may last longer than the picture
+        if stream.duration:
+            expected = float(stream.duration * stream.time_base)
+        else:
+            expected = (container.duration or 0) / 1e6 if alone else 0.0
+        slack = max(0.5, 0.1 * expected) if len(container.streams) > 1 else 0.1 * expected
+    if reached < expected - slack or not _has_trailer(Path(path)):
+        short = reached < expected - slack
+        raise VideoError(
+            "the video is cut",
+            expected=f"{expected:.2f} s, by its own header" if short else "a GIF's end mark",
+            found=f"frames up to {reached:.2f} s",
+            where=path,
+            remedy=_REMEDY,
+        )
+
+
+def _has_trailer(path: Path) -> bool:
+    """Return whether a GIF ends as a GIF must; other formats say their length in a header."""
+    if path.suffix.lower() != ".gif":
+        return True
+    return path.read_bytes()[-64:].rstrip(b"\0").endswith(b";")
+
+
 def _no_frame(path: str | Path, time: float, found: str) -> VideoError:
     return VideoError(
         "the video has no frame at a time asked for",
@@ -149,15 +255,20 @@ def _opened(path: str | Path) -> Iterator[Any]:
         ) from error
 
 
-def _to_rgb(frame: Any, path: str | Path, time: float) -> Frame:
-    """Return a frame as upright RGB (height, width, 3)."""
-    if frame.is_corrupt:
+def _check_whole(shown: _Shown, path: str | Path) -> None:
+    """Raise :class:`VideoError` where a frame is damaged."""
+    if shown.frame.is_corrupt:
         raise VideoError(
             "a frame of the video is damaged",
-            found=f"damage at {time:.3f} s",
+            found=f"damage at {shown.start:.3f} s",
             where=path,
             remedy=_REMEDY,
         )
+
+
+def _to_rgb(frame: Any, path: str | Path, time: float) -> Frame:
+    """Return a frame as upright RGB (height, width, 3)."""
+    _check_whole(_Shown(frame, time, time), path)
     rgb = frame.to_ndarray(format="rgb24")
     quarter_turns = round(getattr(frame, "rotation", 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(rgb, quarter_turns)) if quarter_turns else rgb
