@@ -3,6 +3,10 @@
 An artifact is an HDF5 file with root attributes ``kind``, ``schema_version``, ``package_version``,
 ``configuration`` (JSON), ``seed``, ``inputs`` (JSON: file name to digest), ``code`` (digest of the
 stage's sources) and ``complete``. It holds no time stamp, so the same inputs give the same bytes.
+
+The first 512 bytes, HDF5's user block, are a line of text with the size and the CRC-32 of all that
+follows. A reader compares them once a process, so that a damaged artifact is refused, whatever byte
+it is that changed.
 """
 
 from __future__ import annotations
@@ -12,9 +16,10 @@ import hashlib
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -22,7 +27,10 @@ import numpy as np
 from brainflix import __version__
 from brainflix.errors import ArtifactError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+BLOCK = 512  # bytes in front of the HDF5 file proper
+_MAGIC = b"brainflix artifact, CRC-32 "
+_intact: dict[tuple[str, int, int, int], bool] = {}  # (path, inode, size, time): its CRC is right
 
 
 def file_digest(path: str | Path) -> str:
@@ -87,7 +95,7 @@ def create(
         Digest of the stage's sources, see :func:`brainflix.provenance.code_digest`.
     """
     with atomic_path(path) as temporary:
-        with h5py.File(temporary, "w", libver="latest") as file:
+        with h5py.File(temporary, "w", libver="latest", userblock_size=BLOCK) as file:
             file.attrs["kind"] = kind
             file.attrs["schema_version"] = SCHEMA_VERSION
             file.attrs["package_version"] = __version__
@@ -97,6 +105,48 @@ def create(
             file.attrs["code"] = code
             yield file
             file.attrs["complete"] = True
+        seal(temporary)
+
+
+def seal(path: str | Path) -> None:
+    """Write the size and CRC-32 of an artifact's content into its first bytes."""
+    with open(path, "r+b") as stream:
+        stream.seek(BLOCK)
+        line = _seal_line(stream)
+        stream.seek(0)
+        stream.write(line.ljust(BLOCK, b" "))
+
+
+def _seal_line(stream: BinaryIO) -> bytes:
+    """Return the line that belongs in front of what an open file still holds."""
+    crc, size = 0, 0
+    while piece := stream.read(2**20):
+        crc, size = zlib.crc32(piece, crc), size + len(piece)
+    return _MAGIC + f"{crc:08x} of the {size} bytes behind this block\n".encode()
+
+
+def _check_seal(path: Path, label: str) -> None:
+    """Raise :class:`ArtifactError` when a sealed file is not as it was written."""
+    facts = path.stat()
+    key = (str(path.absolute()), facts.st_ino, facts.st_size, facts.st_mtime_ns)
+    if key not in _intact:
+        with open(path, "rb") as stream:
+            written = stream.read(BLOCK)
+            if not written.startswith(_MAGIC):
+                return
+            _intact[key] = _seal_line(stream).ljust(BLOCK, b" ") == written
+    if not _intact[key]:
+        raise ArtifactError(
+            f"the {label} artifact is damaged, or was changed after it was written",
+            expected="the bytes that its first line has the size and CRC-32 of",
+            found=f"{facts.st_size} bytes that differ from them",
+            where=path,
+            remedy=_remedy(path),
+        )
+
+
+def _remedy(path: Path) -> str:
+    return f"delete {path} and run the workflow again; it is made anew"
 
 
 @contextlib.contextmanager
@@ -113,13 +163,15 @@ def open_artifact(path: str | Path, kind: str | None) -> Iterator[h5py.File]:
     Raises
     ------
     ArtifactError
-        When the file is missing, truncated, not an artifact, of another kind or schema version.
+        When the file is missing, truncated, damaged, not an artifact, of another kind or schema
+        version.
     """
     path = Path(path)
     label = "HDF5" if kind is None else kind
-    remedy = f"delete {path} and run the workflow again; it is made anew"
+    remedy = _remedy(path)
     if not path.is_file():
         raise ArtifactError(f"no {label} artifact", expected="a file", found="nothing", where=path)
+    _check_seal(path, label)
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -210,7 +262,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """Read a JSON object, or raise :class:`ArtifactError` naming the file."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(
             "the JSON artifact cannot be read", found=str(error), where=path
         ) from error

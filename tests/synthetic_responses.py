@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from edited_artifacts import edited
 
 from brainflix.artifacts import create, write_dataset
 
@@ -150,7 +151,7 @@ def _write_responses(
 
 def change_responses(path: Path, split: str, change: float) -> None:
     """Multiply the responses of one split in place by a factor, the rest untouched."""
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         rows = np.array(file["split"].asstr()[()]) == split
         values = file["responses"][()]
         values[rows] = values[rows] * change + 1.0
@@ -161,7 +162,7 @@ def change_targets(path: Path, stimuli: Path, split: str, change: float) -> None
     """Multiply the targets of one split's clips in place by a factor."""
     with h5py.File(stimuli) as file:
         rows = np.array(file["split"].asstr()[()]) == split
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         values = file["values"][()]
         values[rows] = values[rows] * change
         file["values"][...] = values

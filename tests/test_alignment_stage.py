@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from edited_artifacts import edited
 from synthetic_responses import (
     SUBJECTS,
     SyntheticCohort,
@@ -246,7 +247,7 @@ def test_pictures_seen_once_in_groups_of_their_own(tmp_path):
 
 def test_a_subject_without_training_trials_is_named(tmp_path):
     cohort = make_cohort(tmp_path, train=20, groups=4)
-    with h5py.File(cohort.responses["movie/sub-02"], "r+") as file:
+    with edited(cohort.responses["movie/sub-02"]) as file:
         keep = file["split"].asstr()[()] == "test"
         for name in ("responses", "clip", "repeat", "run", "split"):
             values = file[name][()][keep]
@@ -261,7 +262,7 @@ def test_a_subject_without_training_trials_is_named(tmp_path):
 
 def test_a_test_clip_among_training_trials_is_refused(tmp_path):
     cohort = make_cohort(tmp_path, train=20, groups=4)
-    with h5py.File(cohort.responses["events/sub-01"], "r+") as file:
+    with edited(cohort.responses["events/sub-01"]) as file:
         split = file["split"].asstr()[()].astype(object)
         split[split == "test"] = "train"
         file["split"][...] = split
@@ -273,7 +274,7 @@ def test_a_subject_who_saw_nothing_but_validation_clips_is_named(tmp_path):
     cohort = make_cohort(tmp_path, train=20, groups=2)
     clips = read_clips(cohort.stimuli["movie"], "movie")
     (validation, *_) = choose_validation({"movie": clips}, OPTIONS)["movie"]
-    with h5py.File(cohort.responses["movie/sub-02"], "r+") as file:
+    with edited(cohort.responses["movie/sub-02"]) as file:
         shown = file["clip"].asstr()[()].astype(object)
         shown[file["split"].asstr()[()] == "train"] = validation
         file["clip"][...] = shown
@@ -283,7 +284,7 @@ def test_a_subject_who_saw_nothing_but_validation_clips_is_named(tmp_path):
 
 def test_responses_that_are_not_finite_are_refused(tmp_path):
     cohort = make_cohort(tmp_path, train=20, groups=4)
-    with h5py.File(cohort.responses["movie/sub-01"], "r+") as file:
+    with edited(cohort.responses["movie/sub-01"]) as file:
         file["responses"][3, 0, 1] = np.nan
     with pytest.raises(DataError, match="movie/sub-01 are not finite"):
         run(cohort, tmp_path / "alignment")
@@ -291,7 +292,7 @@ def test_responses_that_are_not_finite_are_refused(tmp_path):
 
 def test_a_target_of_other_clips_is_refused(tmp_path):
     cohort = make_cohort(tmp_path, train=20, groups=4)
-    with h5py.File(cohort.targets["movie"]["clip_image"], "r+") as file:
+    with edited(cohort.targets["movie"]["clip_image"]) as file:
         file["clip"][...] = file["clip"][()][::-1]
     with pytest.raises(ArtifactError, match="computed from other clips"):
         run(cohort, tmp_path / "alignment")
@@ -330,9 +331,9 @@ def test_the_command_ends_with_code_two_for_a_subject_without_training(
     from brainflix.cli import main
 
     cohort = make_cohort(tmp_path, {"movie/sub-01": 8}, train=8, groups=2)
-    with h5py.File(cohort.responses["movie/sub-01"], "r+") as file:
+    with edited(cohort.responses["movie/sub-01"]) as file:
         file["split"][...] = "test"
-    with h5py.File(cohort.stimuli["movie"], "r+") as file:
+    with edited(cohort.stimuli["movie"]) as file:
         file["split"][...] = "test"
     arguments = [
         "align",

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import time
 
-import h5py
 import numpy as np
 import pytest
+from edited_artifacts import edited
 
 from brainflix import artifacts
 from brainflix.errors import ArtifactError
@@ -121,7 +121,7 @@ def _other_version(file):
 def test_what_is_not_a_whole_artifact_is_refused(tmp_path, change, said):
     path = tmp_path / "r.h5"
     write(path)
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         change(file)
     with pytest.raises(ArtifactError, match=said), artifacts.open_artifact(path, "responses"):
         pass

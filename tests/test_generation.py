@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from edited_artifacts import edited
 from tiny_models import TEXT_DIM, TOKENS, save_captioner, save_clip, save_text_to_video
 
 from brainflix.artifacts import create, open_artifact, read_strings, write_dataset
@@ -281,7 +282,7 @@ def test_bfloat16_is_close_to_float32(study, models, tmp_path):
 
 
 def test_frames_are_brought_to_the_study_s_size(study, models, tmp_path):
-    with h5py.File(study["stimuli"], "r+") as file:
+    with edited(study["stimuli"]) as file:
         del file["frames"]
         file["frames"] = np.zeros(
             (7, FRAMES, 36, 38, 3), np.uint8
@@ -319,7 +320,7 @@ def test_two_processes_make_what_one_makes(study, models, tmp_path):
 
 
 def edit(study, name, values=None):
-    with h5py.File(study["predictions"], "r+") as file:
+    with edited(study["predictions"]) as file:
         del file[name]
         if values is not None:
             file[name] = values

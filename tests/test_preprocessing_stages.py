@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import scipy.stats
+from edited_artifacts import edited
 from studies_on_disk import Plan, write_nifti, write_study, write_tsv
 
 from brainflix.artifacts import create, open_artifact, read_strings
@@ -632,7 +633,7 @@ def test_helpers_of_this_file_can_fail(movie, tmp_path):
     """The comparison notices a changed value."""
     copy = tmp_path / "v.h5"
     shutil.copy(movie[2][1], copy)
-    with h5py.File(copy, "r+") as file:
+    with edited(copy) as file:
         file["t"][0] += 1
     with pytest.raises(AssertionError):
         assert_same(contents(movie[2][1]), contents(copy))

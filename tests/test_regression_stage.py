@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from edited_artifacts import edited
 from synthetic_responses import (
     SHAPES,
     SUBJECTS,
@@ -179,7 +180,7 @@ def test_test_rows_are_never_fitted_on(tmp_path):
 def test_predictions_of_a_trial_do_not_depend_on_other_test_trials(cohort, shared, tmp_path):
     short = make_cohort(tmp_path / "data")
     for path in short.responses.values():
-        with h5py.File(path, "r+") as file:
+        with edited(path) as file:
             rows = np.flatnonzero(file["split"].asstr()[()] == "test")
             responses = file["responses"][()]
             responses[rows[5:]] = 40.0
@@ -281,7 +282,7 @@ def test_other_trials_than_were_aligned_are_refused(cohort, shared, tmp_path):
 def test_targets_of_different_models_are_refused(cohort, shared, tmp_path):
     path = tmp_path / "latents.h5"
     path.write_bytes(cohort.targets["events"]["latents"].read_bytes())
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         values = file["values"][()][:, :2]
         del file["values"]
         file.create_dataset("values", data=values)
@@ -293,7 +294,7 @@ def test_targets_of_different_models_are_refused(cohort, shared, tmp_path):
 def test_a_subject_without_training_trials_is_named(tmp_path, cohort, shared):
     path = tmp_path / "responses.h5"
     path.write_bytes(cohort.responses["movie/sub-02"].read_bytes())
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         keep = file["split"].asstr()[()] == "test"
         for name in ("responses", "clip", "repeat", "run", "split"):
             values = file[name][()][keep]
