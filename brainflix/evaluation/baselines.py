@@ -1,4 +1,4 @@
-"""Reconstructions that know nothing of the brain: flat grey and the mean training clip."""
+"""Reconstructions that know nothing of the brain: grey, stills, training clips, other clips'."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.errors import DataError
-from brainflix.evaluation.clips import Frames
+from brainflix.evaluation.frames import Frames, FrameSource, blocks
 
 GREY = 128
 
@@ -18,12 +18,12 @@ def grey_clip(shape: tuple[int, ...]) -> Frames:
     return np.full(shape, GREY, dtype=np.uint8)
 
 
-def mean_clip(frames: Any, rows: NDArray[np.int64], block: int = 64) -> Frames:
+def mean_clip(frames: FrameSource, rows: NDArray[np.int64], block: int = 64) -> Frames:
     """Return the mean of some clips, rounded, read a block at a time.
 
     Parameters
     ----------
-    frames : h5py.Dataset or ndarray of uint8, shape (clip, frame, height, width, 3)
+    frames : FrameSource of uint8, shape (clip, frame, height, width, 3)
         All clips of a study.
     rows : ndarray of int
         Those to average, in ascending order: the training clips.
@@ -43,5 +43,74 @@ def mean_clip(frames: Any, rows: NDArray[np.int64], block: int = 64) -> Frames:
 
 
 def repeated(clip: Frames, n: int) -> Frames:
-    """Return a clip as the reconstruction of each of ``n`` clips, a view that takes no memory."""
+    """Return a clip as the reconstruction of each of ``n`` clips, without copies."""
     return np.broadcast_to(clip, (n, *clip.shape))
+
+
+class FirstFrames:
+    """Clips that stand still: the first frame of each, as often as the clip has frames.
+
+    Parameters
+    ----------
+    frames : FrameSource of uint8, shape (clip, frame, height, width, 3)
+    """
+
+    def __init__(self, frames: FrameSource) -> None:
+        self.source, self.shape, self.dtype = frames, tuple(frames.shape), np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, rows: Any) -> Frames:
+        clips = np.asarray(self.source[rows])
+        first = clips[..., :1, :, :, :]
+        return np.ascontiguousarray(np.broadcast_to(first, clips.shape))
+
+
+def other_clips(n: int, seed: int) -> NDArray[np.int64]:
+    """Return a random order of ``n`` in which nothing keeps its place: a shuffled pairing.
+
+    The order is one cycle, drawn uniformly among all cycles (Sattolo 1986).
+    """
+    if n < 2:
+        raise DataError("a shuffled pairing needs clips", expected="at least 2", found=n)
+    rng = np.random.default_rng(seed)
+    order = np.arange(n)
+    for k in range(n - 1, 0, -1):
+        j = int(rng.integers(k))
+        order[[k, j]] = order[[j, k]]
+    return order
+
+
+def random_training(n: int, training: int, seed: int) -> NDArray[np.int64]:
+    """Return a training clip for each of ``n`` clips, drawn with replacement."""
+    if training == 0:
+        raise DataError("no training clips to draw from", expected="at least one", found=0)
+    return np.random.default_rng(seed).integers(training, size=n)
+
+
+def thumbnails(frames: Frames, side: int = 16) -> NDArray[np.float32]:
+    """Return small versions of clips as rows, for comparisons of many clips with many.
+
+    Parameters
+    ----------
+    frames : ndarray of uint8, shape (clip, frame, height, width, 3)
+    side : int
+        Pixels of the longer side; a side that is shorter than that is kept.
+
+    Returns
+    -------
+    ndarray of float32, shape (clip, frame x height x width x 3)
+        Averages over rectangles, in grey levels 0 to 255.
+    """
+    height, width = frames.shape[2:4]
+    rows, columns = (np.linspace(0, n, min(side, n) + 1).astype(np.int64) for n in (height, width))
+    summed = np.add.reduceat(frames, rows[:-1], axis=2, dtype=np.float32)
+    summed = np.add.reduceat(summed, columns[:-1], axis=3)
+    area = np.outer(np.diff(rows), np.diff(columns)).astype(np.float32)
+    return np.asarray((summed / area[:, :, None]).reshape(len(frames), -1))
+
+
+def rows_of(frames: FrameSource, compute: Any) -> NDArray[np.float32]:
+    """Return ``compute`` of all clips, a few at a time: (clip, dim)."""
+    return np.concatenate([np.asarray(compute(frames[part])) for part in blocks(frames)])
