@@ -11,6 +11,7 @@ from brainflix.errors import ConfigError, StudyError
 from brainflix.studies import images
 from brainflix.studies.study import VoxelSpace
 from brainflix.studies.tables import read_table
+from brainflix.studies.volumes import read_values
 
 
 def region_mask(voxels: VoxelSpace, atlas: Path, regions: Sequence[str | int]) -> np.ndarray:
@@ -71,7 +72,7 @@ def _nifti(voxels: VoxelSpace, atlas: Path) -> tuple[np.ndarray, dict[str, int]]
     header = images.SeriesHeader(0, None, voxels.shape, voxels.affine)
     images.check_grid(atlas, image.shape[:3], image.affine, header, Path("the responses"))
     with images.readable(atlas):
-        values = np.asarray(image.dataobj).reshape(voxels.shape)
+        values = read_values(image, atlas).reshape(voxels.shape)
     labels = np.rint(values[tuple(voxels.position.T)]).astype(np.int64)
     table = atlas.with_name(atlas.name.removesuffix(".gz").removesuffix(".nii") + ".tsv")
     if not table.is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import zlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from brainflix.errors import StudyError
+from brainflix.errors import BrainflixError, StudyError
 from brainflix.studies.study import VoxelSpace
+from brainflix.studies.volumes import check_extent, read_values, read_volumes, scaled
 
-_DAMAGE = (OSError, EOFError, ValueError, zlib.error)
 AFFINE_TOLERANCE = 1e-3
+HEADER_FAULTS = 25  # nibabel's levels above: it would mend such a header by a guess
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ class SeriesHeader:
 @contextlib.contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Turn the many ways in which a damaged image fails into one :class:`StudyError`."""
-    from nibabel.filebasedimages import ImageFileError
-
     try:
         yield
-    except (*_DAMAGE, ImageFileError) as error:
+    except BrainflixError:
+        raise
+    except Exception as error:  # nibabel raises many kinds for a damaged file
         if "CIFTI-2" in str(error):
             raise StudyError(
                 "the file is CIFTI-1, which cannot be read",
@@ -61,18 +62,23 @@ def readable(path: Path) -> Iterator[None]:
         raise StudyError(
             "the image cannot be read; it is truncated or damaged",
             expected="a whole NIfTI or CIFTI-2 file",
-            found=f"{size}: {error}",
+            found=f"{size}: {type(error).__name__}: {str(error)[:300]}",
             where=path,
             remedy="copy or preprocess it again",
         ) from error
 
 
 def open_image(path: Path) -> Any:
-    """Open an image without reading its values."""
+    """Open an image without reading its values, its header checked against its file."""
     import nibabel
+    from nibabel.imageglobals import ErrorLevel
 
     with readable(path):
-        return nibabel.load(path, keep_file_open=True)
+        with ErrorLevel(HEADER_FAULTS):
+            image = nibabel.load(path)
+        if nibabel.is_proxy(getattr(image, "dataobj", None)):
+            check_extent(image, path)
+        return image
 
 
 def is_cifti(path: Path) -> bool:
@@ -87,7 +93,9 @@ def plausible_seconds(value: float) -> float:
 
 def read_header(path: Path) -> SeriesHeader:
     """Return the length, TR and grid of a time series."""
-    return _header(open_image(path), path)
+    image = open_image(path)
+    with readable(path):
+        return _header(image, path)
 
 
 def _header(image: Any, path: Path) -> SeriesHeader:
@@ -102,10 +110,24 @@ def _header(image: Any, path: Path) -> SeriesHeader:
     repetition_time = plausible_seconds(float(image.header.get_zooms()[3]) * scale)
     return SeriesHeader(
         n_volumes=image.shape[3],
-        repetition_time=repetition_time or None,
+        repetition_time=repetition_time if math.isfinite(repetition_time) else None,
         shape=tuple(image.shape[:3]),
-        affine=np.asarray(image.affine, dtype=np.float64),
+        affine=_affine(image, path),
     )
+
+
+def _affine(image: Any, path: Path) -> np.ndarray:
+    """Return an image's affine, float64 (4, 4), or refuse one that is none."""
+    affine = np.asarray(image.affine, dtype=np.float64)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-9:
+        raise StudyError(
+            "the image does not tell where its voxels lie; its header is damaged",
+            expected="a finite, invertible affine",
+            found=affine.tolist(),
+            where=path,
+            remedy="copy or preprocess it again",
+        )
+    return affine
 
 
 def cifti_axes(image: Any, path: Path) -> tuple[Any, Any]:
@@ -127,6 +149,14 @@ def cifti_axes(image: Any, path: Path) -> tuple[Any, Any]:
             found=type(second).__name__,
             where=path,
         )
+    if tuple(image.shape) != (len(first), len(second)):
+        raise StudyError(
+            "the CIFTI file's axes do not fit its values; its header is damaged",
+            expected=(len(first), len(second)),
+            found=tuple(image.shape),
+            where=path,
+            remedy="copy or preprocess it again",
+        )
     return first, second
 
 
@@ -139,7 +169,9 @@ def _cifti_header(image: Any, path: Path) -> SeriesHeader:
 
 def read_grayordinates(path: Path, space: str) -> VoxelSpace:
     """Return the grayordinates of a CIFTI-2 file: index, structure and vertex of each."""
-    _, models = cifti_axes(open_image(path), path)
+    image = open_image(path)
+    with readable(path):
+        _, models = cifti_axes(image, path)
     return VoxelSpace(
         position=np.arange(len(models), dtype=np.int32)[:, None],
         shape=(len(models),),
@@ -153,12 +185,12 @@ def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return a mask, bool (i, j, k), and its affine, (4, 4)."""
     image = open_image(path)
     with readable(path):
-        values = np.asanyarray(image.dataobj)
+        values = read_values(image, path)
     if values.ndim == 4 and values.shape[3] == 1:
         values = values[..., 0]
     if values.ndim != 3:
         raise StudyError("the mask is no volume", expected="3 axes", found=values.shape, where=path)
-    return values > 0, np.asarray(image.affine, dtype=np.float64)
+    return values > 0, _affine(image, path)
 
 
 def check_grid(
@@ -193,8 +225,9 @@ def check_grid(
 def read_rows(path: Path, voxels: VoxelSpace) -> np.ndarray:
     """Return the values of a series at some voxels, float32 (volume, voxel).
 
-    A NIfTI is read a volume at a time, so that beside the result only one volume is held; an
-    uncompressed CIFTI-2 file of float32 is mapped, not copied.
+    A NIfTI is read a volume at a time, so that beside the result only one volume is held, and to
+    its end, so that the CRC of a compressed one is compared; an uncompressed CIFTI-2 file of
+    float32 is mapped, not copied.
 
     Raises
     ------
@@ -202,7 +235,22 @@ def read_rows(path: Path, voxels: VoxelSpace) -> np.ndarray:
         When the file is truncated, damaged or on another grid.
     """
     image = open_image(path)
-    header = _header(image, path)
+    with readable(path):
+        header = _header(image, path)
+        _check_runs_agree(header, voxels, path)
+        if is_cifti(path):
+            rows = np.asarray(image.dataobj, dtype=np.float32)
+            chosen = voxels.position[:, 0]
+            return rows if len(chosen) == rows.shape[1] else rows[:, chosen]
+        flat = np.ravel_multi_index(tuple(voxels.position.T), voxels.shape, order="F")
+        rows = np.empty((header.n_volumes, len(voxels)), dtype=np.float32)
+        for row, volume in zip(rows, read_volumes(image, path), strict=True):
+            row[:] = scaled(volume[flat], image)
+        return rows
+
+
+def _check_runs_agree(header: SeriesHeader, voxels: VoxelSpace, path: Path) -> None:
+    """Raise :class:`StudyError` when a run has another grid, or lies elsewhere, than the others."""
     if header.shape != voxels.shape:
         raise StudyError(
             "the runs of a subject lie on different grids",
@@ -211,13 +259,14 @@ def read_rows(path: Path, voxels: VoxelSpace) -> np.ndarray:
             where=path,
             remedy="choose one resolution by the reader's option entities, such as {res: '2'}",
         )
-    with readable(path):
-        if is_cifti(path):
-            rows = np.asarray(image.dataobj, dtype=np.float32)
-            chosen = voxels.position[:, 0]
-            return rows if len(chosen) == rows.shape[1] else rows[:, chosen]
-        flat = np.ravel_multi_index(tuple(voxels.position.T), voxels.shape, order="F")
-        rows = np.empty((header.n_volumes, len(voxels)), dtype=np.float32)
-        for volume in range(header.n_volumes):
-            rows[volume] = np.asanyarray(image.dataobj[..., volume]).ravel(order="F")[flat]
-        return rows
+    here, there = header.affine, voxels.affine
+    if here is None or there is None:
+        return
+    if not np.allclose(here, there, atol=AFFINE_TOLERANCE):
+        raise StudyError(
+            "the runs of a subject lie at different places",
+            expected=there.tolist(),
+            found=here.tolist(),
+            where=path,
+            remedy="preprocess the runs into one space, or name it by the reader's option space",
+        )
