@@ -1,9 +1,9 @@
-"""BIDS derivatives as fMRIPrep writes them: NIfTI with brain masks, or CIFTI-2 dtseries."""
+"""BIDS derivatives as fMRIPrep writes them: NIfTI with masks, CIFTI-2 dtseries, or GIFTI."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,9 @@ import numpy as np
 from brainflix.config import StudySource, parse
 from brainflix.errors import ConfigError, StudyError
 from brainflix.studies import images
-from brainflix.studies.bids_index import BidsOptions, list_subjects
+from brainflix.studies.bids_index import CIFTI, GIFTI, HEMISPHERES, BidsOptions, list_subjects
 from brainflix.studies.confounds import read_confounds
-from brainflix.studies.events import Showing, presentations, read_showings
+from brainflix.studies.events import Showing, presentations, recording_showings
 from brainflix.studies.masks import masked_voxels
 from brainflix.studies.readers import READERS
 from brainflix.studies.recordings import Recording, list_recordings, read_sidecar, seconds
@@ -35,6 +35,12 @@ from brainflix.studies.study import (
     check_groups,
     number_repeats,
 )
+from brainflix.studies.surfaces import (
+    is_surface,
+    read_surface_header,
+    read_surface_rows,
+    surface_space,
+)
 
 
 @READERS.register("bids")
@@ -55,6 +61,11 @@ class BidsStudy(Study):
         self._seen: set[str] = set()
 
     @property
+    def series_folder(self) -> Path:
+        """The folder that holds the subjects' series."""
+        return self.root / self.options.derivatives
+
+    @property
     def stimuli_folder(self) -> Path:
         """The folder that stim_file is relative to."""
         return self.root / self.options.stimuli
@@ -66,7 +77,7 @@ class BidsStudy(Study):
 
     def subjects(self) -> tuple[str, ...]:
         """Return the names of the folders sub-*."""
-        return list_subjects(self.root)
+        return list_subjects(self.series_folder)
 
     def recordings(self, subject: str) -> list[Recording]:
         """Return a subject's recordings: series, mask, events, confounds and sidecar."""
@@ -76,13 +87,24 @@ class BidsStudy(Study):
 
     def files(self, subject: str | None = None) -> list[Path]:
         """Return the files of a subject's runs and the table of clips, or those of the stimuli."""
-        list_subjects(self.root)
+        list_subjects(self.series_folder)
         table = [self.stimuli_table] if self.stimuli_table.is_file() else []
         if subject is not None:
             found = {path for one in self.recordings(subject) for path in one.files()}
             return [*sorted(found), *table]
-        clips = [self.stimuli_folder / name for name in sorted(self.stimuli.by_file)]
-        return [*table, *clips]
+        return [*table, *(self.stimuli_folder / name for name in self.stimulus_names())]
+
+    def stimulus_names(self) -> list[str]:
+        """Return the files of the stimuli folder that clips lie in, sorted; none is opened."""
+        if self.stimuli_table.is_file():
+            return sorted(self.stimuli.by_file)
+        return sorted({one.file for _, one in self._all_showings() if one.file is not None})
+
+    def _all_showings(self) -> Iterator[tuple[Recording, Showing]]:
+        for subject in self.subjects():
+            for recording in self.recordings(subject):
+                for showing in recording_showings(recording, self.options):
+                    yield recording, showing
 
     @functools.cached_property
     def stimuli(self) -> Stimuli:
@@ -90,16 +112,15 @@ class BidsStudy(Study):
         if self.stimuli_table.is_file():
             return read_stimuli(self.stimuli_table, self.options.stimuli)
         found: dict[str, Stimulus] = {}
-        for subject in self.subjects():
-            for recording in self.recordings(subject):
-                split = self._task_split(recording)
-                for showing in read_showings(recording.events, self.options):
-                    for stimulus in self._unlisted(showing, split):
-                        before = found.setdefault(stimulus.clip, stimulus)
-                        _refuse_two_meanings(before, stimulus, showing)
+        for recording, showing in self._all_showings():
+            for stimulus in self._unlisted(showing, self._task_split(recording), recording):
+                before = found.setdefault(stimulus.clip, stimulus)
+                _refuse_two_meanings(before, stimulus, showing)
         return Stimuli(found.values(), self.stimuli_table)
 
-    def _unlisted(self, showing: Showing, split: str | None) -> list[Stimulus]:
+    def _unlisted(
+        self, showing: Showing, split: str | None, recording: Recording
+    ) -> list[Stimulus]:
         """Return the clips that an event shows in a study without stimuli.tsv."""
         if split is None:
             raise ConfigError(
@@ -108,6 +129,8 @@ class BidsStudy(Study):
                 where=showing.where,
             )
         length, cut = showing.duration, self.options.clip_duration
+        if length is None and cut is not None and recording.movie is not None:
+            length = video_duration(self._existing(showing.file or "", showing.where))
         if showing.file is not None and cut is not None and length is not None and length > cut:
             return cut_movie(showing.file, length, cut, split)
         name = showing.clip or clip_name(showing.file or "")
@@ -142,10 +165,10 @@ class BidsStudy(Study):
         for subject in self.subjects():
             for recording in self.recordings(subject):
                 split = self._task_split(recording)
-                showings = read_showings(recording.events, self.options)
+                showings = recording_showings(recording, self.options)
                 for event in presentations(showings, self.stimuli):
                     if split is not None and splits.setdefault(event.clip, split) != split:
-                        raise _straddling(event.clip, recording.events)
+                        raise _straddling(event.clip, recording.series.path)
         return splits
 
     def _existing(self, file: str, where: object) -> Path:
@@ -192,7 +215,7 @@ class BidsStudy(Study):
                     raise _straddling(event.clip, run.paths[0])
 
     def _events(self, recording: Recording) -> list[Event]:
-        showings = read_showings(recording.events, self.options)
+        showings = recording_showings(recording, self.options)
         for showing in showings:
             if showing.file is not None:
                 self._existing(showing.file, showing.where)
@@ -205,15 +228,17 @@ class BidsStudy(Study):
     def _run(
         self, subject: str, recording: Recording, events: tuple[Event, ...], group: str, repeat: int
     ) -> Run:
-        header = images.read_header(recording.series.path)
+        header = read_series_header(recording.paths)
         sidecar = read_sidecar(recording.sidecar)
         given = seconds(sidecar, "RepetitionTime", recording.sidecar)
         repetition_time = images.plausible_seconds(given) if given else header.repetition_time
+        repetition_time = self.options.repetition_time or repetition_time
         if repetition_time is None:
             raise StudyError(
                 "nothing tells the repetition time",
                 expected="RepetitionTime in the JSON sidecar, or a TR in the header",
                 where=recording.series.path,
+                remedy="write the sidecar, or set the reader's option repetition_time",
             )
         return Run(
             id=recording.name,
@@ -221,7 +246,7 @@ class BidsStudy(Study):
             split=self._split(recording, events),
             group=group,
             repeat=repeat,
-            paths=(recording.series.path,),
+            paths=recording.paths,
             repetition_time=repetition_time,
             n_volumes=header.n_volumes,
             events=events,
@@ -239,20 +264,24 @@ class BidsStudy(Study):
                 "a run must belong to one split",
                 expected="clips of one split, which is that of the task",
                 found=", ".join(sorted(str(split) for split in found)) or "no split at all",
-                where=recording.events,
+                where=recording.events or recording.series.path,
                 remedy="correct the column split of stimuli.tsv or the options train_tasks and "
                 "test_tasks; a run that mixes both cannot be cleaned without looking at test data",
             )
         return str(found.pop())
 
     def voxels(self, subject: str) -> VoxelSpace:
-        """Return the grayordinates, or the voxels that are in the mask of each training run."""
+        """Return grayordinates, vertices, or the voxels in the mask of each training run."""
         if subject not in self._voxels:
             runs = {run.id: run for run in self.runs(subject)}
             recordings = self.recordings(subject)
             first = recordings[0].series
             space = first.entities.get("space", "")
-            if first.extension == ".dtseries.nii":
+            if first.extension == GIFTI:
+                hemispheres = [self.options.entities.get("hemi", name) for name in HEMISPHERES]
+                paths = recordings[0].paths
+                self._voxels[subject] = surface_space(paths, hemispheres[: len(paths)], space)
+            elif first.extension == CIFTI:
                 self._voxels[subject] = images.read_grayordinates(first.path, space)
             else:
                 training = [one for one in recordings if runs[one.name].split == "train"]
@@ -261,13 +290,17 @@ class BidsStudy(Study):
 
     def load(self, run: Run) -> np.ndarray:
         """Return a run's responses, float32 (volume, voxel)."""
-        return images.read_rows(run.paths[0], self.voxels(run.subject))
+        voxels = self.voxels(run.subject)
+        if is_surface(run.paths[0]):
+            return read_surface_rows(run.paths, voxels)
+        return images.read_rows(run.paths[0], voxels)
 
     def confounds(self, run: Run, names: Sequence[str]) -> np.ndarray:
         """Return columns of the confounds table, float64 (volume, column).
 
-        A name may hold wildcards, such as ``a_comp_cor_0?``. Cells that are n/a, as in the first
-        line of a derivative, take the mean of their column.
+        A name is a column, may hold wildcards, such as ``a_comp_cor_0?``, or is that of a strategy,
+        such as ``motion24``, see :mod:`brainflix.studies.confounds`. Cells that are n/a, as in the
+        first line of a derivative, take the mean of their column.
         """
         if run.confounds is None:
             raise StudyError(
@@ -277,6 +310,12 @@ class BidsStudy(Study):
                 where=run.paths[0],
             )
         return read_confounds(run.confounds, names, run.n_volumes)
+
+
+def read_series_header(paths: Sequence[Path]) -> images.SeriesHeader:
+    """Return the header of a series, of its first file where each hemisphere has one."""
+    read = read_surface_header if is_surface(paths[0]) else images.read_header
+    return read(paths[0])
 
 
 def _straddling(clip: str, where: Path) -> StudyError:

@@ -14,6 +14,8 @@ from pydantic import Field, model_validator
 from brainflix.config import Positive, Section
 from brainflix.errors import ConfigError, StudyError
 
+CIFTI, GIFTI = ".dtseries.nii", ".func.gii"
+HEMISPHERES = ("L", "R")
 RUN_ENTITIES = ("ses", "task", "acq", "ce", "rec", "dir", "run")
 _SUBJECT = re.compile(r"^sub-[A-Za-z0-9]+$")
 _ENTITY = re.compile(r"^([a-z]+)-([A-Za-z0-9+]+)$")
@@ -23,8 +25,8 @@ class BidsOptions(Section):
     """What the ``bids`` reader takes of a derivatives folder, and how it understands it."""
 
     space: str | None = Field(default=None, description="space entity; needed when several exist")
-    format: Literal["nifti", "cifti"] | None = Field(
-        default=None, description="needed when both exist"
+    format: Literal["nifti", "cifti", "gifti"] | None = Field(
+        default=None, description="needed when several exist in one space"
     )
     desc: str = Field(default="preproc", description="desc entity of NIfTI series")
     suffix: str = Field(default="bold", description="suffix of the series")
@@ -51,6 +53,24 @@ class BidsOptions(Section):
         default=None,
         description="s; cuts movies that stimuli.tsv does not list",
     )
+    event_offset: float = Field(
+        default=0.0,
+        allow_inf_nan=False,
+        description="s added to each onset, for events that count from the first stimulus",
+    )
+    movies: dict[str, str] = Field(
+        default_factory=dict,
+        description="for runs without events: name of the run (wildcards allowed) to the file "
+        "that it shows once, from event_offset on",
+    )
+    repetition_time: Positive | None = Field(
+        default=None, description="s; overrules sidecars and headers, which it should not need to"
+    )
+    derivatives: str = Field(
+        default="",
+        description="folder of the series, relative to the root, such as "
+        "derivatives/fmriprep; events may then lie in the root",
+    )
     stimuli: str = Field(default="stimuli", description="folder of the stimuli")
     stimuli_table: str = Field(default="stimuli.tsv", description="table of the clips")
     raw: str | None = Field(
@@ -66,8 +86,9 @@ class BidsOptions(Section):
 
     def extensions(self) -> tuple[str, ...]:
         """Return the extensions of the series that are looked for."""
-        nifti, cifti = (".nii.gz", ".nii"), (".dtseries.nii",)
-        return {"nifti": nifti, "cifti": cifti, None: nifti + cifti}[self.format]
+        known = {"nifti": (".nii.gz", ".nii"), "cifti": (CIFTI,), "gifti": (GIFTI,)}
+        every = tuple(extension for extensions in known.values() for extension in extensions)
+        return every if self.format is None else known[self.format]
 
     def wants(self, task: str) -> bool:
         """Return whether runs of a task belong to the study's training or test runs."""
@@ -181,7 +202,8 @@ def list_files(root: Path, subject: str) -> list[BidsFile]:
 def choose_series(files: Sequence[BidsFile], options: BidsOptions) -> list[BidsFile]:
     """Return the time series of one space, one a recording, in the order of recording.
 
-    ``desc`` binds NIfTI files only: fMRIPrep writes CIFTI files without it.
+    Of a recording in GIFTI, that is the file of the left hemisphere; :func:`hemispheres` has the
+    other. ``desc`` binds NIfTI files only: fMRIPrep writes the other two without it.
 
     Raises
     ------
@@ -195,7 +217,7 @@ def choose_series(files: Sequence[BidsFile], options: BidsOptions) -> list[BidsF
         for file in files
         if file.suffix == options.suffix
         and file.extension in options.extensions()
-        and (file.extension == ".dtseries.nii" or file.entities.get("desc") == options.desc)
+        and (file.extension in (CIFTI, GIFTI) or file.entities.get("desc") == options.desc)
         and all(file.entities.get(key) == value for key, value in options.entities.items())
         and options.space in (None, file.entities.get("space", "native"))
         and options.wants(file.entities.get("task", ""))
@@ -210,9 +232,9 @@ def choose_series(files: Sequence[BidsFile], options: BidsOptions) -> list[BidsF
             where=fitting[0].path.parent,
         )
     chosen: dict[tuple[tuple[str, str], ...], BidsFile] = {}
-    for file in fitting:
+    for file in sorted(fitting, key=lambda file: file.entities.get("hemi", "")):
         other = chosen.setdefault(file.run, file)
-        if other is not file:
+        if other.entities.get("hemi") == file.entities.get("hemi") and other is not file:
             raise StudyError(
                 "a run has several files",
                 expected="one",
@@ -221,6 +243,44 @@ def choose_series(files: Sequence[BidsFile], options: BidsOptions) -> list[BidsF
                 remedy="choose by the reader's options format or entities, such as {res: '2'}",
             )
     return sorted(chosen.values(), key=lambda file: run_order(file.run))
+
+
+def hemispheres(
+    files: Sequence[BidsFile], series: BidsFile, options: BidsOptions
+) -> tuple[BidsFile, ...]:
+    """Return the files that make up a recording: one, or one a hemisphere, the left one first.
+
+    Raises
+    ------
+    StudyError
+        When a hemisphere is missing that the option ``entities`` does not leave out.
+    """
+    if series.extension != GIFTI or "hemi" in options.entities:
+        return (series,)
+    same = {key: value for key, value in series.entities.items() if key != "hemi"}
+    found = {
+        file.entities.get("hemi"): file
+        for file in files
+        if (file.extension, file.suffix) == (series.extension, series.suffix)
+        and {key: value for key, value in file.entities.items() if key != "hemi"} == same
+    }
+    if set(found) != set(HEMISPHERES):
+        raise StudyError(
+            "a hemisphere of a run is missing",
+            expected="files of hemi-L and hemi-R",
+            found=", ".join(f"hemi-{name}" for name in sorted(str(key) for key in found)),
+            where=series.path,
+            remedy="restore the file, or take one hemisphere alone by the reader's option "
+            "entities: {hemi: L}",
+        )
+    return tuple(found[name] for name in HEMISPHERES)
+
+
+def same_entity(key: str, value: str, other: str | None) -> bool:
+    """Return whether two values of an entity agree; run-1 is run-01."""
+    if key == "run" and value.isdigit() and other is not None and other.isdigit():
+        return int(value) == int(other)
+    return value == other
 
 
 def companion(
@@ -238,7 +298,8 @@ def companion(
         own = {key: value for key, value in file.entities.items() if key != "desc"}
         if file.entities.get("desc", "") != desc:
             continue
-        if any(series.entities.get(key) != value for key, value in own.items()):
+        entities = series.entities
+        if not all(same_entity(key, value, entities.get(key)) for key, value in own.items()):
             continue
         if suffix == "mask" and own.get("space") != series.entities.get("space"):
             continue

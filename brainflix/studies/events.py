@@ -8,6 +8,7 @@ from pathlib import Path
 
 from brainflix.errors import StudyError
 from brainflix.studies.bids_index import BidsOptions
+from brainflix.studies.recordings import Recording
 from brainflix.studies.stimuli import Stimuli, Stimulus, condition_name, stimulus_file
 from brainflix.studies.study import Event
 from brainflix.studies.tables import Table, read_table
@@ -24,6 +25,15 @@ class Showing:
     file: str | None
     clip: str | None
     where: str
+
+
+def recording_showings(recording: Recording, options: BidsOptions) -> list[Showing]:
+    """Return what a recording shows: the lines of its events, or the one movie of the options."""
+    if recording.events is not None:
+        return read_showings(recording.events, options)
+    where = f"the reader's option movies, run {recording.name}"
+    file = stimulus_file(recording.movie or "", options.stimuli, where)
+    return [Showing(options.event_offset, None, file, None, where)]
 
 
 def read_showings(path: Path, options: BidsOptions) -> list[Showing]:
@@ -68,7 +78,7 @@ def _showing(table: Table, row: int, options: BidsOptions) -> Showing | None:
         file, clip = None, clip or condition_name(shown)
     else:
         file = stimulus_file(shown, options.stimuli, where) if shown else None
-    return Showing(onset, table.number(row, "duration"), file, clip, where)
+    return Showing(onset + options.event_offset, table.number(row, "duration"), file, clip, where)
 
 
 def presentations(showings: Sequence[Showing], stimuli: Stimuli) -> list[Event]:

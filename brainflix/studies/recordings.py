@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +11,17 @@ from typing import Any
 
 from brainflix.errors import StudyError
 from brainflix.studies.bids_index import (
+    CIFTI,
+    GIFTI,
     BidsFile,
     BidsOptions,
     choose_series,
     companion,
+    hemispheres,
     list_files,
     parse_name,
     run_name,
+    same_entity,
 )
 from brainflix.studies.tables import read_table
 
@@ -25,13 +30,32 @@ _MASKS = (".nii.gz", ".nii")
 
 @dataclass(frozen=True)
 class Recording:
-    """A time series and the files that belong to it; None where there is none."""
+    """A time series and the files that belong to it; None where there is none.
+
+    Parameters
+    ----------
+    series : BidsFile
+        The file; of two hemispheres, the left one.
+    events, mask, confounds, sidecar : Path or None
+        Files that belong to it.
+    parts : tuple of Path
+        All files of the series; empty stands for ``series`` alone.
+    movie : str or None
+        The stimulus that a run without events shows.
+    """
 
     series: BidsFile
-    events: Path
+    events: Path | None
     mask: Path | None
     confounds: Path | None
     sidecar: Path | None
+    parts: tuple[Path, ...] = ()
+    movie: str | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files of the series: one, or one a hemisphere."""
+        return self.parts or (self.series.path,)
 
     @property
     def name(self) -> str:
@@ -46,7 +70,7 @@ class Recording:
     def files(self) -> list[Path]:
         """Return all files of the recording."""
         others = (self.events, self.mask, self.confounds, self.sidecar)
-        return [self.series.path, *(path for path in others if path is not None)]
+        return [*self.paths, *(path for path in others if path is not None)]
 
 
 def list_recordings(root: Path, subject: str, options: BidsOptions) -> list[Recording]:
@@ -60,18 +84,20 @@ def list_recordings(root: Path, subject: str, options: BidsOptions) -> list[Reco
     StudyError
         When the study, the subject, a run, its events or its mask is not there.
     """
-    files = list_files(root, subject)
-    raw = None if options.raw is None else root / options.raw
-    tables = files if raw is None else [*files, *list_files(raw, subject)]
+    folder = root / options.derivatives
+    beside = options.derivatives and (root / subject).is_dir()
+    raw = "" if options.raw is None and beside else options.raw
+    files = list_files(folder, subject)
+    tables = files if raw is None else [*files, *list_files(root / raw, subject)]
     series = choose_series(files, options)
-    _refuse_missing(series, tables, options, root / subject)
+    _refuse_missing(series, tables, options, folder / subject)
     if not series:
         raise StudyError(
             "the subject has no runs",
             expected=f"files *_{options.suffix} of {' or '.join(options.extensions())}, "
             f"desc {options.desc}, space {options.space or 'any'}",
             found=f"{len(files)} files, none of them fitting",
-            where=root / subject,
+            where=folder / subject,
             remedy="compare the reader's options space, desc, format and entities with the files",
         )
     return [_recording(one, files, tables, root, subject, options) for one in series]
@@ -86,14 +112,16 @@ def _recording(
     options: BidsOptions,
 ) -> Recording:
     events = companion(tables, series, "events", (".tsv",), "")
-    if events is None:
+    movie = None if events is not None else _movie(series, options)
+    if events is None and movie is None:
         raise StudyError(
             "a run has no events",
             expected=f"{subject}_{run_name(series.run)}_events.tsv",
             found="nothing",
             where=series.path.parent,
             remedy="put events.tsv beside the run, name the raw folder by the reader's option raw, "
-            "or name the study's tasks by train_tasks and test_tasks",
+            "name the study's tasks by train_tasks and test_tasks, or the film that a run shows "
+            "by the option movies",
         )
     confounds = companion(files, series, "timeseries", (".tsv",), "confounds") or companion(
         files, series, "regressors", (".tsv",), "confounds"
@@ -101,17 +129,28 @@ def _recording(
     sidecar = series.path.with_name(series.path.name.removesuffix(series.extension) + ".json")
     return Recording(
         series=series,
-        events=events.path,
+        events=None if events is None else events.path,
         mask=_mask(series, files, root, subject, options),
         confounds=None if confounds is None else confounds.path,
         sidecar=sidecar if sidecar.is_file() else None,
+        parts=tuple(part.path for part in hemispheres(files, series, options)),
+        movie=movie,
     )
+
+
+def _movie(series: BidsFile, options: BidsOptions) -> str | None:
+    """Return the file that a run without events shows, by the option movies."""
+    name = run_name(series.run)
+    for pattern, file in options.movies.items():
+        if fnmatch.fnmatchcase(name, pattern):
+            return file
+    return None
 
 
 def _mask(
     series: BidsFile, files: Sequence[BidsFile], root: Path, subject: str, options: BidsOptions
 ) -> Path | None:
-    if series.extension == ".dtseries.nii":
+    if series.extension in (CIFTI, GIFTI):
         return None
     if options.mask is not None:
         path = root / options.mask.replace("{subject}", subject)
@@ -143,7 +182,7 @@ def _refuse_missing(
         name = run_name(file.run)
         if not options.wants(file.entities.get("task", "")) or name in options.ignore_runs:
             continue
-        if not any(all(one.get(k) == v for k, v in file.run) for one in there):
+        if not any(all(same_entity(k, v, one.get(k)) for k, v in file.run) for one in there):
             raise StudyError(
                 "a run is missing",
                 expected=f"a series of {name} in space {options.space or 'any'}",
