@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from brainflix.artifacts import open_artifact, read_strings
-from brainflix.console import track
-from brainflix.errors import ArtifactError, ConfigError, VideoError
+from brainflix.errors import ArtifactError, VideoError
 from brainflix.evaluation.sources import (
     ARRAYS,
     PICTURES,
     VIDEOS,
     ArrayClip,
     ClipSource,
-    Form,
-    PanelClip,
     PictureClip,
     VideoClip,
     load_array,
@@ -29,12 +26,6 @@ from brainflix.evaluation.sources import (
 
 HDF5 = frozenset({".h5", ".hdf5", ".hdf"})
 _SHOWN = 10  # files named in a message
-_ALIASES = {
-    "left-right": "true|reconstructed",
-    "right-left": "reconstructed|true",
-    "top-bottom": "true/reconstructed",
-    "bottom-top": "reconstructed/true",
-}
 
 
 @dataclass(frozen=True)
@@ -314,103 +305,6 @@ def _datasets(path: Path) -> list[str]:
 def _numbers(count: int) -> list[str]:
     width = max(4, len(str(count - 1)))
     return [f"{k:0{width}d}" for k in range(count)]
-
-
-def parse_layout(text: str) -> tuple[list[str], bool]:
-    """Return the panels of a layout, and whether they stand side by side.
-
-    ``true|reconstructed`` is the true clip at the left, ``reconstructed/true`` the true one below;
-    ``_`` is a panel that is passed over. ``left-right``, ``right-left``, ``top-bottom`` and
-    ``bottom-top`` say where the true and the reconstructed clip are.
-
-    Raises
-    ------
-    ConfigError
-        When it is not a layout, or ``true`` and ``reconstructed`` do not stand there once.
-    """
-    text = _ALIASES.get(text, text)
-    across = "|" in text
-    panels = [panel.strip() for panel in re.split(r"[|/]", text)]
-    mixed = across and "/" in text
-    once = panels.count("true") == panels.count("reconstructed") == 1
-    if mixed or not once or set(panels) - {"true", "reconstructed", "_"}:
-        raise ConfigError(
-            "not a layout",
-            expected=f"true|reconstructed, true/reconstructed|..., or {', '.join(_ALIASES)}",
-            found=text,
-            where="--layout",
-            remedy="separate panels by | (side by side) or / (above each other); _ passes one over",
-        )
-    return panels, across
-
-
-def split_panels(whole: ClipSet, layout: str, gap: int) -> tuple[ClipSet, ClipSet]:
-    """Return the true and the reconstructed clips of pictures that show both."""
-    panels, across = parse_layout(layout)
-    true, reconstructed = (
-        replace(
-            whole,
-            clips={
-                name: PanelClip(clip, panels.index(panel), len(panels), across, gap)
-                for name, clip in whole.clips.items()
-            },
-        )
-        for panel in ("true", "reconstructed")
-    )
-    return true, reconstructed
-
-
-def probe_clips(clips: Mapping[str, ClipSource], label: str) -> dict[str, Form]:
-    """Probe clips, and name all that cannot be read in one error.
-
-    Frames that a GIF's writer has merged because they are equal count as often as they are shown,
-    see :func:`unmerge`.
-    """
-    forms: dict[str, Form] = {}
-    wrong: list[str] = []
-    for name, clip in track(clips.items(), label, len(clips)):
-        try:
-            forms[name] = clip.probe()
-        except VideoError as error:
-            found = "" if error.found is None else f" (found {error.found})"
-            wrong.append(f"{error.where or clip.where}: {error.what}{found}")
-    if wrong:
-        raise VideoError(
-            f"{len(wrong)} of {len(clips)} clips cannot be read",
-            found=listed(wrong),
-            remedy="make or copy these files again; nothing was written",
-        )
-    moving = {name for name, clip in clips.items() if _is_gif(clip)}
-    return forms | unmerge({name: forms[name] for name in forms if name in moving})
-
-
-def _is_gif(clip: ClipSource) -> bool:
-    return all(path.suffix.lower() == ".gif" for path in clip.files)
-
-
-def unmerge(forms: Mapping[str, Form]) -> dict[str, Form]:
-    """Repeat frames that are shown for several turns, where all GIFs of a set share a rate.
-
-    GIF writers merge equal neighbouring frames into one that is shown longer, so that a still of
-    six frames is stored as one. The turn is the shortest time that any frame of the set is shown;
-    a clip is left as it is when its times are not multiples of that, to 10 %.
-    """
-    lasting = [float(np.diff(f.times, axis=1).min()) for f in forms.values() if f.times is not None]
-    return {name: _repeated(form, min(lasting)) for name, form in forms.items()}
-
-
-def _repeated(form: Form, turn: float) -> Form:
-    if form.times is None:
-        return form
-    start, lasts = form.times[:, 0], np.diff(form.times, axis=1)[:, 0]
-    turns = np.rint(lasts / turn).astype(np.int64)
-    if (turns == 1).all() or (np.abs(lasts / turn - turns) > 0.1).any():
-        return form
-    length = np.repeat(lasts / turns, turns)
-    place = np.concatenate([np.arange(count) for count in turns.tolist()])
-    begin = np.repeat(start, turns) + place * length
-    times = np.stack([begin, begin + length], axis=1)
-    return replace(form, stored=np.repeat(form.stored, turns), times=times)
 
 
 def listed(items: Iterable[object]) -> str:

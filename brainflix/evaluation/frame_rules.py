@@ -42,6 +42,8 @@ class Plan:
     ----------
     true, reconstructed : tuple of ndarray of int64, shape (frame,)
         A pair's frames, as places in the file.
+    times : tuple of ndarray of float64, shape (frame,), or None
+        When a pair is compared, in s, by the rule ``time``.
     frames, height, width : int
         Of all clips afterwards.
     record : dict
@@ -50,6 +52,7 @@ class Plan:
 
     true: tuple[Indices, ...]
     reconstructed: tuple[Indices, ...]
+    times: tuple[Floats, ...] | None
     frames: int
     height: int
     width: int
@@ -59,6 +62,20 @@ class Plan:
     def shape(self) -> tuple[int, int, int, int]:
         """(frame, height, width, 3)."""
         return self.frames, self.height, self.width, 3
+
+    def other(self, form: Form, pair: int | None = None) -> Indices:
+        """Return the frames of one more clip, as places in its file.
+
+        Parameters
+        ----------
+        form : Form
+        pair : int, optional
+            The pair whose clip it shows too, such as another system's reconstruction.
+        """
+        if self.times is None or pair is None:
+            return form.stored[even_frames(len(form), self.frames)]
+        times = self.times[pair]
+        return form.stored[_on_screen(_span(form, float(times[-1] + times[0])), times)]
 
 
 def even_pair(true: int, reconstructed: int, m: int) -> tuple[Indices, Indices]:
@@ -91,10 +108,15 @@ def middles(true: Form, reconstructed: Form) -> Floats:
 
 def time_pair(true: Form, reconstructed: Form, m: int) -> tuple[Indices, Indices]:
     """Return the frames of a pair by the rule ``time``, as places among each clip's frames."""
-    times = middles(true, reconstructed)
-    chosen = times[even_frames(len(times), m)]
+    times = shared_times(true, reconstructed, m)
     a, b = _spans(true, reconstructed)
-    return _on_screen(a, chosen), _on_screen(b, chosen)
+    return _on_screen(a, times), _on_screen(b, times)
+
+
+def shared_times(true: Form, reconstructed: Form, m: int) -> Floats:
+    """Return ``m`` of the times of :func:`middles`, evenly chosen."""
+    times = middles(true, reconstructed)
+    return times[even_frames(len(times), m)]
 
 
 def _on_screen(span: Floats, times: Floats) -> Indices:
@@ -165,7 +187,9 @@ def plan_frames(
             "reconstructed": _sizes(b for _, b in pairs),
         },
     }
-    return Plan(tuple(i for i, _ in chosen), tuple(j for _, j in chosen), m, height, width, record)
+    times = tuple(shared_times(a, b, m) for a, b in pairs) if rule == "time" else None
+    true, reconstructed = (tuple(each[k] for each in chosen) for k in (0, 1))
+    return Plan(true, reconstructed, times, m, height, width, record)
 
 
 def _offered(true: Form, reconstructed: Form, rule: Rule, name: str) -> int:

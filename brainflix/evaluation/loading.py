@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.console import track
-from brainflix.errors import VideoError
-from brainflix.evaluation.clips import even_frames
-from brainflix.evaluation.frames import FrameStore
+from brainflix.console import announce, track
+from brainflix.errors import DataError, VideoError
+from brainflix.evaluation.clips import Clips
+from brainflix.evaluation.frame_rules import Plan, plan_frames, stretched
+from brainflix.evaluation.frames import FrameSource, FrameStore
+from brainflix.evaluation.probing import probe_clips
+from brainflix.evaluation.request import MIN_PAIRS, Inputs, Request
 from brainflix.evaluation.sources import ClipSource, Form
 from brainflix.targets.video import resize_frame
 
@@ -75,6 +82,141 @@ def read_clip(
     return found
 
 
-def even_places(form: Form, frames: int) -> Indices:
-    """Return evenly spaced frames of a clip that has no partner, as places in its file."""
-    return form.stored[even_frames(len(form), frames)]
+@dataclass(frozen=True)
+class SubjectClips:
+    """One subject's clips in the order of their pairs.
+
+    Attributes
+    ----------
+    true : Clips
+    predicted : FrameSource
+        The reconstructions.
+    others : dict of str to FrameSource
+        "oracle", "against".
+    """
+
+    true: Clips
+    predicted: FrameSource
+    others: Mapping[str, FrameSource] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """All clips, in stores of one shape.
+
+    Attributes
+    ----------
+    subjects : dict of str to SubjectClips
+        By subject, "" where there are none.
+    training : FrameStore or None
+    training_ids : tuple of str
+    plan : Plan
+    """
+
+    subjects: Mapping[str, SubjectClips]
+    training: FrameStore | None
+    training_ids: tuple[str, ...]
+    plan: Plan
+
+
+@contextlib.contextmanager
+def loaded(inputs: Inputs, request: Request) -> Iterator[Loaded]:
+    """Read all clips into a temporary folder that is removed when the block ends, however it does.
+
+    Raises
+    ------
+    VideoError
+        Where clips are damaged; all of them are named.
+    """
+    pairs = inputs.pairing.pairs
+    forms = {
+        role: probe_clips({name: source.clips[name] for name in dict.fromkeys(names)}, "probe")
+        for role, source, names in (
+            ("true", inputs.true, [pair.true for pair in pairs]),
+            ("reconstructed", inputs.reconstructed, [pair.reconstructed for pair in pairs]),
+        )
+    }
+    more = {
+        role: probe_clips({str(k): clip for k, clip in enumerate(clips)}, f"probe {role}")
+        for role, clips in inputs.others.items()
+    }
+    training = probe_clips(inputs.training, "probe training")
+    both = [(forms["true"][p.true], forms["reconstructed"][p.reconstructed]) for p in pairs]
+    plan = plan_frames(
+        both,
+        request.frames,
+        request.size,
+        [pair.clip for pair in pairs],
+        others=[form for found in (*more.values(), training) for form in found.values()],
+    )
+    _warn(plan)
+    with tempfile.TemporaryDirectory(prefix="brainflix-") as folder:
+        yield _load(inputs, plan, more, training, Path(folder))
+
+
+def _load(
+    inputs: Inputs,
+    plan: Plan,
+    more: Mapping[str, Mapping[str, Form]],
+    training: Mapping[str, Form],
+    folder: Path,
+) -> Loaded:
+    pairs, shape = inputs.pairing.pairs, plan.shape
+    wanted = {
+        "true": [(inputs.true.clips[p.true], k) for p, k in zip(pairs, plan.true, strict=True)],
+        "reconstructed": [
+            (inputs.reconstructed.clips[p.reconstructed], k)
+            for p, k in zip(pairs, plan.reconstructed, strict=True)
+        ],
+    }
+    for role, clips in inputs.others.items():
+        wanted[role] = [
+            (clip, plan.other(form, k))
+            for k, (clip, form) in enumerate(zip(clips, more[role].values(), strict=True))
+        ]
+    stores = {
+        role: load_store(folder / role, found, shape, f"read {role}")
+        for role, found in wanted.items()
+    }
+    kept = None
+    if training:
+        places = [(inputs.training[name], plan.other(form)) for name, form in training.items()]
+        store, rows = load_store(folder / "training", places, shape, "read training")
+        kept = store.take(rows)
+    return Loaded(_by_subject(inputs, stores), kept, tuple(training), plan)
+
+
+def _by_subject(
+    inputs: Inputs, stores: Mapping[str, tuple[FrameStore, NDArray[np.int64]]]
+) -> dict[str, SubjectClips]:
+    """Sort pairs by subject; subjects who saw the same clips share what is computed from them."""
+    shared: dict[tuple[Any, ...], Clips] = {}
+    subjects = {}
+    for subject in inputs.subjects:
+        chosen = [k for k, pair in enumerate(inputs.pairing.pairs) if pair.subject == subject]
+        if len(chosen) < MIN_PAIRS:
+            raise DataError(
+                "a subject has too few clips",
+                expected=f"at least {MIN_PAIRS}",
+                found=len(chosen),
+                where=subject,
+            )
+        frames = {role: store.take(rows[chosen]) for role, (store, rows) in stores.items()}
+        ids = tuple(inputs.pairing.pairs[k].clip for k in chosen)
+        groups = tuple(inputs.groups[k] for k in chosen)
+        key = (ids, groups, stores["true"][1][chosen].tobytes())
+        true = shared.setdefault(key, Clips(frames["true"], ids, groups))
+        others = {role: frames[role] for role in inputs.others}
+        subjects[subject] = SubjectClips(true, frames["reconstructed"], others)
+    return subjects
+
+
+def _warn(plan: Plan) -> None:
+    """Say at the terminal where the rule for frames matters."""
+    ratio = stretched(plan.record)
+    if ratio is not None and ratio > 1.1:
+        announce(
+            "evaluate",
+            f"clips and reconstructions differ in duration, up to {ratio:.2g} times; frames are "
+            f"matched by the rule {plan.record['frames']['rule']} (see --frames)",
+        )

@@ -1,0 +1,66 @@
+"""What clips are made of, asked before anything is read for good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from brainflix.console import track
+from brainflix.errors import VideoError
+from brainflix.evaluation.clip_sets import listed
+from brainflix.evaluation.sources import ClipSource, Form
+
+
+def probe_clips(clips: Mapping[str, ClipSource], label: str) -> dict[str, Form]:
+    """Probe clips, and name all that cannot be read in one error.
+
+    Frames that a GIF's writer has merged because they are equal count as often as they are shown,
+    see :func:`unmerge`.
+    """
+    forms: dict[str, Form] = {}
+    wrong: list[str] = []
+    for name, clip in track(clips.items(), label, len(clips)):
+        try:
+            forms[name] = clip.probe()
+        except VideoError as error:
+            found = "" if error.found is None else f" (found {error.found})"
+            wrong.append(f"{error.where or clip.where}: {error.what}{found}")
+    if wrong:
+        raise VideoError(
+            f"{len(wrong)} of {len(clips)} clips cannot be read",
+            found=listed(wrong),
+            remedy="make or copy these files again; nothing was written",
+        )
+    moving = {name for name, clip in clips.items() if _is_gif(clip)}
+    return forms | unmerge({name: forms[name] for name in forms if name in moving})
+
+
+def _is_gif(clip: ClipSource) -> bool:
+    return all(path.suffix.lower() == ".gif" for path in clip.files)
+
+
+def unmerge(forms: Mapping[str, Form]) -> dict[str, Form]:
+    """Repeat frames that are shown for several turns, where all GIFs of a set share a rate.
+
+    GIF writers merge equal neighbouring frames into one that is shown longer, so that a still of
+    six frames is stored as one. The turn is the shortest time that any frame of the set is shown;
+    a clip is left as it is when its times are not multiples of that, to 10 %.
+    """
+    lasting = [float(np.diff(f.times, axis=1).min()) for f in forms.values() if f.times is not None]
+    return {name: _repeated(form, min(lasting)) for name, form in forms.items()}
+
+
+def _repeated(form: Form, turn: float) -> Form:
+    if form.times is None:
+        return form
+    start, lasts = form.times[:, 0], np.diff(form.times, axis=1)[:, 0]
+    turns = np.rint(lasts / turn).astype(np.int64)
+    if (turns == 1).all() or (np.abs(lasts / turn - turns) > 0.1).any():
+        return form
+    length = np.repeat(lasts / turns, turns)
+    place = np.concatenate([np.arange(count) for count in turns.tolist()])
+    begin = np.repeat(start, turns) + place * length
+    times = np.stack([begin, begin + length], axis=1)
+    return replace(form, stored=np.repeat(form.stored, turns), times=times)
