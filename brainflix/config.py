@@ -109,6 +109,9 @@ class StudySource(Section):
     reader: str = Field(default="bids", description="registered study reader")
     root: str = Field(description="folder (or file) of the study")
     options: dict[str, Any] = Field(default_factory=dict, description="the reader's own options")
+    links_to: tuple[str, ...] = Field(
+        default=(), description="folders outside the root that links in the study may lead to"
+    )
 
 
 class StudyConfig(StudySource):
@@ -326,7 +329,12 @@ class Config(Section):
     def source(self, study: str) -> StudySource:
         """Return the part of a study's section that a reader needs."""
         section = self.studies[study]
-        return StudySource(reader=section.reader, root=section.root, options=section.options)
+        return StudySource(
+            reader=section.reader,
+            root=section.root,
+            options=section.options,
+            links_to=section.links_to,
+        )
 
     def subjects(self, experiment: str) -> dict[str, tuple[str, ...]]:
         """Return the subjects of each study that an experiment uses, in the configured order."""

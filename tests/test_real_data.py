@@ -60,7 +60,7 @@ def lay_out(root, left_out):
         write_tsv(func / f"{stem}_events.tsv", ("onset", "duration", "trial_type"), rows)
     stimuli = [(name, name.rpartition("-")[2]) for name in sorted(categories)]
     write_tsv(root / "stimuli.tsv", ("clip", "split"), stimuli)
-    return StudySource(root=str(root), options={"clip_column": "trial_type"})
+    return StudySource(root=str(root), options={"clip_column": "trial_type"}, links_to=(str(DATA),))
 
 
 def nearest_category(train, labels, test):
@@ -140,7 +140,7 @@ def cifti_study(root, file):
     (func / f"{stem}_space-fsLR_den-32k_bold.dtseries.nii").symlink_to(DATA / "cifti" / file)
     write_tsv(func / f"{stem}_events.tsv", ("onset", "duration", "clip"), [(0, 1, "a")])
     write_tsv(root / "stimuli.tsv", ("clip", "split"), [("a", "train")])
-    return open_study(StudySource(root=str(root)))
+    return open_study(StudySource(root=str(root), links_to=(str(DATA),)))
 
 
 @needs("cifti")

@@ -58,6 +58,7 @@ def clean(source: StudySource, subject: str, options: CleaningConfig, out: Path)
         When the subject has no training runs, no voxel is usable, or trimming cuts into stimuli.
     """
     study = open_study(source)
+    files = study.checked_files(subject)
     runs = study.runs(subject)
     require_training([run.split for run in runs], subject, source.root)
     voxels = study.voxels(subject)
@@ -66,7 +67,7 @@ def clean(source: StudySource, subject: str, options: CleaningConfig, out: Path)
         out,
         "cleaned",
         configuration={"source": source.model_dump(), "cleaning": options.model_dump()},
-        inputs=study.files(subject),
+        inputs=files,
         code=code_digest(__name__),
     ) as file:
         trialwise = all(run.trialwise for run in runs)

@@ -54,6 +54,6 @@ def source_files(source: StudySource, subject: str | None = None) -> list[Path]:
     Raises
     ------
     StudyError
-        When the study or the subject is not there.
+        When the study or the subject is not there, or a link leads out of the study.
     """
-    return open_study(source).files(subject)
+    return open_study(source).checked_files(subject)

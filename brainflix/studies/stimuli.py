@@ -95,7 +95,8 @@ def stimulus_file(text: str, folder: str, where: str) -> str:
         text,
         "a stimulus",
         where,
-        f"put the stimuli, or a link to them, into the study's folder {folder}",
+        f"put the stimuli into the study's folder {folder}, or a link to a folder that the "
+        "study's key links_to names",
     )
     parts = path.parts
     lead = PurePosixPath(folder).parts

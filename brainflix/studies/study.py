@@ -14,6 +14,7 @@ import numpy as np
 
 from brainflix.config import StudySource
 from brainflix.errors import StudyError
+from brainflix.studies.links import refuse_links_out
 
 SPLITS = ("train", "test")
 _CLIP_ID = re.compile(r"^\w[\w.+-]*$")
@@ -259,6 +260,7 @@ class Study(ABC):
 
     def __init__(self, source: StudySource) -> None:
         self.root = Path(source.root)
+        self.links_to = source.links_to
 
     @abstractmethod
     def subjects(self) -> tuple[str, ...]:
@@ -286,6 +288,12 @@ class Study(ABC):
 
         A cheap listing for the workflow: it opens no image and no video.
         """
+
+    def checked_files(self, subject: str | None = None) -> list[Path]:
+        """Return :meth:`files`, or refuse a link among them that leads out of the study."""
+        files = self.files(subject)
+        refuse_links_out(files, self.root, self.links_to)
+        return files
 
     def confounds(self, run: Run, names: Sequence[str]) -> np.ndarray:
         """Return columns of a run's confounds table, float64 (volume, column)."""

@@ -69,12 +69,20 @@ def read_table(path: Path, required: tuple[str, ...] = ()) -> Table:
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
-            lines = [line for line in csv.reader(stream, delimiter="\t") if line]
+            lines = [line for line in csv.reader(stream, delimiter="\t", strict=True) if line]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StudyError("the table cannot be read", found=str(error), where=path) from error
     if not lines:
         raise StudyError("the table is empty", expected="a header line", where=path)
     columns = tuple(name.strip() for name in lines[0])
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise StudyError(
+            "the table has a column twice",
+            expected="columns of different names",
+            found=", ".join(twice),
+            where=path,
+        )
     lacking = [name for name in required if name not in columns]
     if lacking:
         raise StudyError(
@@ -92,6 +100,15 @@ def read_table(path: Path, required: tuple[str, ...] = ()) -> Table:
                 expected=len(columns),
                 found=len(cells),
                 where=f"{path}, line {number}",
+                remedy="cells are separated by one tab each; a missing value is n/a",
+            )
+        if any("\n" in cell or "\r" in cell for cell in cells):
+            raise StudyError(
+                "a cell of the table runs over the end of its line",
+                expected="no quotation mark, or one at its beginning and one at its end",
+                found=next(cell for cell in cells if "\n" in cell or "\r" in cell)[:80],
+                where=f"{path}, line {number}",
+                remedy="close the quotation mark, or remove it",
             )
         values = (cell.strip() for cell in cells)
         rows.append({k: "" if v in MISSING else v for k, v in zip(columns, values, strict=True)})

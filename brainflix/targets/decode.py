@@ -197,6 +197,7 @@ def write_stimuli(study: Study, options: StimuliConfig, out: Path, *, where: obj
 def decode_study(source: StudySource, options: StimuliConfig, out: Path) -> None:
     """Decode a study's stimuli: the stage ``decode``."""
     study = open_study(source)
+    study.checked_files()
     announce("decode", f"reads the clips of {source.root} ({source.reader})")
     count = write_stimuli(study, options, Path(out), where=source.root)
     size = f"{options.frames} frames of {options.height} x {options.width}"
