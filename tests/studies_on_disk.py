@@ -36,6 +36,7 @@ class Plan:
     delay: float = 4.0
     noise: float = 0.4
     cifti: bool = False
+    gifti: bool = False
     videos: bool = True
     lead_in: float = 4.0
     tail: float = 10.0
@@ -180,7 +181,15 @@ def write_run(folder: Path, stem: str, plan: Plan, rows: np.ndarray, mask: np.nd
     """Write a series with sidecar, mask and confounds; return the series' file name."""
     folder.mkdir(parents=True, exist_ok=True)
     space = f"{stem}_space-fsLR_den-91k" if plan.cifti else f"{stem}_space-T1w"
-    if plan.cifti:
+    if plan.gifti:
+        left = rows.shape[1] // 3  # hemispheres of unequal size
+        for hemi, part in (("L", rows[:, :left]), ("R", rows[:, left:])):
+            half = f"{stem}_hemi-{hemi}_space-fsaverage_bold"
+            write_gifti(folder / f"{half}.func.gii", part, plan.repetition_time)
+            text = json.dumps({"RepetitionTime": plan.repetition_time})
+            (folder / f"{half}.json").write_text(text)
+        name, sidecar = f"{stem}_hemi-L_space-fsaverage_bold.func.gii", f"{half}.json"
+    elif plan.cifti:
         name, sidecar = f"{space}_bold.dtseries.nii", f"{space}_bold.json"
         write_cifti(folder / name, rows, plan.repetition_time)
     else:
@@ -220,6 +229,18 @@ def write_cifti(path: Path, rows: np.ndarray, repetition_time: float) -> None:
     )
     series = nib.cifti2.SeriesAxis(0, repetition_time, len(rows))
     nib.save(nib.Cifti2Image(rows.astype(np.float32), (series, models)), path)
+
+
+def write_gifti(path: Path, rows: np.ndarray, repetition_time: float) -> None:
+    """Write (volume, vertex) rows as fMRIPrep's GIFTI of one hemisphere: an array a volume."""
+    step = nib.gifti.GiftiMetaData({"TimeStep": f"{1000 * repetition_time:f}"})
+    arrays = [
+        nib.gifti.GiftiDataArray(
+            row.astype(np.float32), "NIFTI_INTENT_TIME_SERIES", "NIFTI_TYPE_FLOAT32", meta=step
+        )
+        for row in rows
+    ]
+    nib.save(nib.gifti.GiftiImage(darrays=arrays), path)
 
 
 def _write_events(

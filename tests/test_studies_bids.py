@@ -8,11 +8,20 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from studies_on_disk import SHAPE, Plan, write_nifti, write_study, write_tsv, write_video
+from studies_on_disk import (
+    SHAPE,
+    Plan,
+    write_gifti,
+    write_nifti,
+    write_study,
+    write_tsv,
+    write_video,
+)
 
 from brainflix.config import StudySource
 from brainflix.errors import ConfigError, StudyError, VideoError
 from brainflix.studies import READERS, Clip, Event, Run, VoxelSpace, open_study, source_files
+from brainflix.studies.confounds import read_confounds
 
 FUNC = "sub-01/func"
 FIRST = "sub-01_task-train_run-01"
@@ -539,3 +548,227 @@ def test_voxel_spaces_check_themselves():
         VoxelSpace(np.zeros((0, 1), np.int32), (4,))
     with pytest.raises(StudyError, match="every voxel"):
         VoxelSpace(np.array([[1]], np.int32), (4,), vertex=np.zeros(2, np.int32))
+
+
+# GIFTI, a file a hemisphere
+
+
+@pytest.fixture(scope="module")
+def surfaces(tmp_path_factory):
+    root = tmp_path_factory.mktemp("surfaces")
+    write_study(root, Plan(gifti=True, subjects=("sub-01",), train_sets=2))
+    return root
+
+
+@pytest.fixture
+def broken_surfaces(surfaces, tmp_path):
+    shutil.copytree(surfaces, tmp_path / "study")
+    return tmp_path / "study"
+
+
+def hemisphere(root, hemi="L", stem=FIRST):
+    return root / FUNC / f"{stem}_hemi-{hemi}_space-fsaverage_bold.func.gii"
+
+
+def test_hemispheres_are_joined_and_vertices_keep_their_place(surfaces):
+    study = open_study(source(surfaces))
+    run = next(r for r in study.runs("sub-01") if r.id == FIRST[7:])
+    halves = [
+        np.stack([array.data for array in nib.load(hemisphere(surfaces, hemi)).darrays])
+        for hemi in "LR"
+    ]
+    np.testing.assert_array_equal(study.load(run), np.hstack(halves))
+    assert (run.n_volumes, run.repetition_time) == (19, 2.0)
+    assert run.paths == (hemisphere(surfaces), hemisphere(surfaces, "R"))
+    space = study.voxels("sub-01")
+    left, right = (half.shape[1] for half in halves)
+    assert left != right
+    assert space.space == "fsaverage"
+    assert space.structure[left - 1 : left + 1].tolist() == [
+        "CIFTI_STRUCTURE_CORTEX_LEFT",
+        "CIFTI_STRUCTURE_CORTEX_RIGHT",
+    ]
+    assert space.vertex.tolist() == [*range(left), *range(right)]
+    assert set(source_files(source(surfaces), "sub-01")) >= set(run.paths)
+
+
+def test_one_hemisphere_can_be_chosen_and_a_missing_one_is_refused(broken_surfaces):
+    hemisphere(broken_surfaces).unlink()
+    complains(
+        lambda: source_files(source(broken_surfaces), "sub-01"),
+        "a hemisphere of a run is missing",
+        "hemi-R",
+        "entities",
+    )
+    study = open_study(source(broken_surfaces, entities={"hemi": "R"}))
+    run = study.runs("sub-01")[0]
+    assert study.load(run).shape == (run.n_volumes, len(study.voxels("sub-01")))
+    assert set(study.voxels("sub-01").structure) == {"CIFTI_STRUCTURE_CORTEX_RIGHT"}
+
+
+def test_one_array_of_all_volumes_is_read_as_well(broken_surfaces):
+    path = hemisphere(broken_surfaces)
+    rows = np.stack([array.data for array in nib.load(path).darrays])
+    array = nib.gifti.GiftiDataArray(rows.T.copy(), "NIFTI_INTENT_NONE", "NIFTI_TYPE_FLOAT32")
+    nib.save(nib.gifti.GiftiImage(darrays=[array]), path)
+    study = open_study(source(broken_surfaces))
+    run = next(r for r in study.runs("sub-01") if r.id == FIRST[7:])
+    np.testing.assert_array_equal(study.load(run)[:, : rows.shape[1]], rows)
+
+
+def test_time_of_a_surface_without_sidecar(broken_surfaces):
+    for sidecar in (broken_surfaces / FUNC).glob("*.json"):
+        sidecar.unlink()
+    assert {r.repetition_time for r in open_study(source(broken_surfaces)).runs("sub-01")} == {2.0}
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.001, 0.02, 0.5, 0.99])
+def test_truncated_surfaces(broken_surfaces, kept):
+    path = hemisphere(broken_surfaces)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+
+    def read():
+        study = open_study(source(broken_surfaces))
+        study.load(next(r for r in study.runs("sub-01") if r.id == FIRST[7:]))
+
+    complains(read, "truncated or damaged", "hemi-L")
+
+
+def test_surfaces_that_do_not_fit_each_other(broken_surfaces):
+    other = hemisphere(broken_surfaces, "R")
+    rows = np.stack([array.data for array in nib.load(other).darrays])
+    write_gifti(other, rows[:-1], 2.0)
+    study = open_study(source(broken_surfaces))
+    run = next(r for r in study.runs("sub-01") if r.id == FIRST[7:])
+    complains(lambda: study.load(run), "do not fit each other", "[18, 19]")
+    write_gifti(other, rows[:, :-1], 2.0)
+    study = open_study(source(broken_surfaces))
+    complains(lambda: study.load(run), "do not fit", "vertices")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('Dim0="', 'Dim0="99999999'),
+        ('Encoding="GZipBase64Binary"', 'Encoding="ExternalFileBinary"'),
+        ('NumberOfDataArrays="', 'NumberOfDataArrays="99999999'),
+    ],
+)
+def test_hostile_surface_headers(broken_surfaces, old, new):
+    path = hemisphere(broken_surfaces)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    complains(lambda: open_study(source(broken_surfaces)).runs("sub-01"), "truncated or damaged")
+
+
+# Layouts
+
+
+def test_a_film_a_run_without_events(broken):
+    for events in broken.rglob("*_events.tsv"):
+        events.unlink()
+    films = {"task-train_run-0[15]": "seg01.mp4", "task-train_run-0[26]": "seg02.mp4"}
+    films |= {"task-train_run-0[37]": "seg03.mp4", "task-train_run-0[48]": "seg04.mp4"}
+    options = {"movies": films | {"task-test_*": "test.mp4"}, "event_offset": 4.0}
+    run = open_study(source(broken, **options)).runs("sub-01")[-1]
+    assert [event.clip for event in run.events] == [f"seg04_{k:02d}" for k in range(12)]
+    assert run.events[0].onset == 4.0
+    complains(
+        lambda: open_study(source(broken, movies={"task-test_*": "test.mp4"})).runs("sub-01"),
+        "a run has no events",
+        "option movies",
+    )
+    (broken / "stimuli.tsv").unlink()
+    options |= {"clip_duration": 4.0, "train_tasks": ["train"], "test_tasks": ["test"]}
+    study = open_study(source(broken, **options))
+    assert len(study.clips()) == 5 * 6
+    assert len(study.files()) == 5
+    assert study.runs("sub-01")[-1].events[1].onset == 8.0
+
+
+def test_a_film_outside_of_the_study_is_refused(broken):
+    (broken / FUNC / f"{FIRST}_events.tsv").unlink()
+    study = open_study(source(broken, movies={"*": "../../secret.mp4"}))
+    complains(lambda: study.runs("sub-01"), "outside of the study", "option movies")
+
+
+def test_events_that_count_from_the_first_stimulus(movie):
+    runs = open_study(source(movie[0])).runs("sub-01")
+    later = open_study(source(movie[0], event_offset=1.5)).runs("sub-01")
+    for one, other in zip(runs, later, strict=True):
+        assert [e.onset + 1.5 for e in one.events] == [e.onset for e in other.events]
+
+
+def test_the_repetition_time_of_the_options_overrules_files(movie):
+    runs = open_study(source(movie[0], repetition_time=2.25)).runs("sub-01")
+    assert {run.repetition_time for run in runs} == {2.25}
+
+
+def test_series_and_events_in_separate_folders_of_one_study(broken):
+    func = broken / "derivatives/fmriprep" / FUNC
+    func.mkdir(parents=True)
+    for path in (broken / FUNC).glob("*_space-T1w_*"):
+        path.rename(func / path.name)
+    study = open_study(source(broken, derivatives="derivatives/fmriprep"))
+    assert study.subjects() == ("sub-01",)
+    runs = study.runs("sub-01")
+    assert len(runs) == 11
+    assert "derivatives/fmriprep" in str(runs[0].paths[0])
+
+
+def test_run_1_is_run_01(broken):
+    for events in (broken / FUNC).glob("*_events.tsv"):
+        events.rename(events.with_name(events.name.replace("run-0", "run-")))
+    assert len(open_study(source(broken)).runs("sub-01")) == 11
+
+
+def fmriprep_columns():
+    """The columns of a table that fMRIPrep 23 writes, but for most components."""
+    signals = ["global_signal", "csf", "white_matter"]
+    motion = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
+    parts = ["", "_derivative1", "_derivative1_power2", "_power2"]
+    columns = [name + part for name in signals + motion for part in parts]
+    columns += ["csf_wm", "tcompcor", "std_dvars", "dvars", "framewise_displacement", "rmsd"]
+    columns += [f"a_comp_cor_{k:02d}" for k in range(40)] + [
+        f"w_comp_cor_{k:02d}" for k in range(9)
+    ]
+    columns += [f"t_comp_cor_{k:02d}" for k in range(3)] + [f"cosine{k:02d}" for k in range(4)]
+    return columns + ["non_steady_state_outlier00"] + [f"motion_outlier{k:02d}" for k in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("names", "count"),
+    [
+        (["motion"], 24),
+        (["motion6"], 6),
+        (["motion12"], 12),
+        (["motion24", "trans_x"], 24),
+        (["wm_csf"], 2),
+        (["wm_csf_full"], 8),
+        (["global_signal"], 1),
+        (["global_signal_full"], 4),
+        (["compcor"], 6),
+        (["a_comp_cor_*"], 40),
+        (["temporal_compcor"], 3),
+        (["high_pass", "scrub", "non_steady_state"], 4 + 2 + 1),
+    ],
+)
+def test_strategies_choose_the_columns_of_fmriprep(tmp_path, names, count):
+    columns = fmriprep_columns()
+    values = np.random.default_rng(0).standard_normal((30, len(columns)))
+    write_tsv(tmp_path / "c.tsv", columns, values.tolist())
+    found = read_confounds(tmp_path / "c.tsv", names, 30)
+    assert found.shape == (30, count)
+    chosen = {columns.index(c) for c in columns if values[:, columns.index(c)] in found.T}
+    if names == ["motion"]:
+        assert {columns[k] for k in chosen} == {
+            c for c in columns if c.startswith(("trans", "rot"))
+        }
+
+
+def test_a_run_without_outliers_has_nothing_to_scrub(tmp_path):
+    write_tsv(tmp_path / "c.tsv", ["csf"], [[0.5], [1.0]])
+    assert read_confounds(tmp_path / "c.tsv", ["csf", "scrub"], 2).shape == (2, 1)
+    complains(lambda: read_confounds(tmp_path / "c.tsv", ["ica_aroma"], 2), "lacks a column")
