@@ -1,8 +1,8 @@
 """Tensors of torch's .pt files as mapped numpy arrays; torch itself is not imported.
 
 A .pt file is a zip archive: ``data.pkl`` says how tensors lie in storages, each storage is a member
-of its own. The pickle is interpreted (see :mod:`brainflix.studies.pickles`), never run. The layout is
-that of torch.save since version 1.6; older files are refused with the way to convert them.
+of its own. The pickle is interpreted (see :mod:`brainflix.studies.pickles`), never run. The layout
+is that of torch.save since version 1.6; older files are refused with the way to convert them.
 """
 
 from __future__ import annotations
