@@ -31,6 +31,7 @@ RULES: dict[str, str] = {
     "even": "round(linspace(0, n - 1, m)) of a clip's n frames",
     "time": "middles of the frames of the clip with fewer, and what the other shows then",
 }
+_SLACK = 1e-6  # s; a middle that falls on a boundary belongs to the frame that begins there
 RESIZING = "area average where a side shrinks, bilinear where it grows"
 
 
@@ -120,7 +121,7 @@ def shared_times(true: Form, reconstructed: Form, m: int) -> Floats:
 
 
 def _on_screen(span: Floats, times: Floats) -> Indices:
-    place = np.searchsorted(span[:, 0], times, side="right") - 1
+    place = np.searchsorted(span[:, 0], times + _SLACK, side="right") - 1
     return np.clip(place, 0, None).astype(np.int64)
 
 
