@@ -18,6 +18,7 @@ from brainflix.errors import StudyError, VideoError
 from brainflix.studies.array_files import inside
 from brainflix.studies.study import SPLITS
 from brainflix.studies.tables import Table, read_table
+from brainflix.studies.video_files import open_video
 
 _UNFIT = re.compile(r"[^\w.+-]+")
 
@@ -181,9 +182,12 @@ def _captions(text: str, where: str) -> tuple[str, ...]:
         return (text,)
     try:
         captions = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StudyError(
-            "the captions are no JSON list", expected='["a cat runs"]', found=text, where=where
+            "the captions are no JSON list",
+            expected='["a cat runs"]',
+            found=text[:200],
+            where=where,
         ) from error
     if not all(isinstance(caption, str) for caption in captions):
         raise StudyError("a caption is no text", expected="strings", found=text, where=where)
@@ -221,7 +225,7 @@ def video_duration(path: Path) -> float:
     if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"):
         return 1.0
     try:
-        with av.open(str(path)) as container:
+        with open_video(path) as container:
             stream = container.streams.video[0]
             if container.duration:
                 return container.duration / av.time_base

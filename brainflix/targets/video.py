@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from brainflix.errors import VideoError
+from brainflix.studies.video_files import open_video
 
 Frame = NDArray[np.uint8]
 
@@ -240,7 +241,7 @@ def _opened(path: str | Path) -> Iterator[Any]:
         raise VideoError("no such video", found="nothing", where=path)
     found = f"{Path(path).stat().st_size} bytes"
     try:
-        with av.open(str(path)) as container:
+        with open_video(path) as container:
             if not container.streams.video:
                 raise VideoError("the file holds no video", found="no video stream", where=path)
             container.streams.video[0].thread_type = "AUTO"
@@ -281,7 +282,7 @@ def read_picture(path: str | Path) -> Frame:
     try:
         with Image.open(path) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise VideoError(
             "the picture cannot be read", expected="a whole picture", found=str(error), where=path
         ) from error
