@@ -211,7 +211,7 @@ def read_sidecar(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StudyError("the sidecar cannot be read", found=str(error), where=path) from error
     if not isinstance(content, dict):
         raise StudyError(
@@ -223,8 +223,11 @@ def read_sidecar(path: Path | None) -> dict[str, Any]:
 def seconds(sidecar: dict[str, Any], key: str, where: Path | None) -> float | None:
     """Return a time of a sidecar in s, None when it is not given."""
     value = sidecar.get(key)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not abs(value) < 1e9:  # NaN is not below either
         raise StudyError(
-            f"{key} is no number", expected="a time in s", found=repr(value), where=where
+            f"{key} is no number", expected="a time in s", found=repr(value)[:80], where=where
         )
-    return None if value is None else float(value)
+    return float(value)
