@@ -13,6 +13,7 @@ from brainflix.studies.study import Study
 MODULES = {
     "arrays": "brainflix.studies.arrays",
     "bids": "brainflix.studies.bids",
+    "cc2017": "brainflix.studies.cc2017",
 }
 
 
