@@ -15,7 +15,7 @@ from brainflix import artifacts, cli, config
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = shlex.split(
-    "simulate decode encode clean select extract align regress generate evaluate report"
+    "simulate decode encode clean select extract align regress generate score report"
 )
 HEAVY = shlex.split(
     "torch lightning diffusers transformers torchmetrics himalaya matplotlib pandas scipy"
@@ -151,7 +151,7 @@ CALLS = {
             Path("m"),
         ),
     ),
-    "evaluate": (
+    "score": (
         "evaluation.stage.evaluate",
         shlex.split(
             "p.h5 --videos a/s=v.h5 --stimuli a=s.h5 --targets a/x=x.h5 --out o --compare c.h5"

@@ -108,12 +108,17 @@ class Loaded:
     ----------
     subjects : dict of str to SubjectClips
         By subject, "" where there are none.
+    distinct : FrameStore
+        Every true clip once.
+    distinct_names : tuple of str
     training : FrameStore or None
     training_ids : tuple of str
     plan : Plan
     """
 
     subjects: Mapping[str, SubjectClips]
+    distinct: FrameStore
+    distinct_names: tuple[str, ...]
     training: FrameStore | None
     training_ids: tuple[str, ...]
     plan: Plan
@@ -183,7 +188,11 @@ def _load(
         places = [(inputs.training[name], plan.other(form)) for name, form in training.items()]
         store, rows = load_store(folder / "training", places, shape, "read training")
         kept = store.take(rows)
-    return Loaded(_by_subject(inputs, stores), kept, tuple(training), plan)
+    first = {pair.true: k for k, pair in reversed([*enumerate(pairs)])}
+    names = tuple(dict.fromkeys(pair.true for pair in pairs))
+    store, rows = stores["true"]
+    distinct = store.take(rows[[first[name] for name in names]])
+    return Loaded(_by_subject(inputs, stores), distinct, names, kept, tuple(training), plan)
 
 
 def _by_subject(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from brainflix.config import EvaluationConfig
 from brainflix.errors import ConfigError, StudyError
@@ -24,6 +25,7 @@ from brainflix.evaluation.pairing import (
 from brainflix.evaluation.panels import parse_layout, split_panels
 from brainflix.evaluation.sources import ClipSource
 
+FAMILIES = ("legacy", "sound")
 MIN_PAIRS = 2
 
 
@@ -70,6 +72,48 @@ class Request:
     training: str | None = None
     oracle: str | None = None
     against: str | None = None
+
+
+def evaluation_options(
+    metrics: str, models: Mapping[str, str | None], **more: Any
+) -> EvaluationConfig:
+    """Return the options of an evaluation that stands alone: no model but those that are named.
+
+    Parameters
+    ----------
+    metrics : str
+        "all", "legacy", "sound", or names separated by commas.
+    models : mapping of str to str or None
+        Key of :class:`EvaluationConfig` to folder, hub id or ``embedded:NAME``.
+    **more
+        Further keys; None leaves the default.
+
+    Raises
+    ------
+    ConfigError
+        When a metric is unknown or a number impossible.
+    """
+    from brainflix.config import parse
+
+    given = {key: value for key, value in more.items() if value is not None}
+    values = {**models, **given, "metrics": chosen_metrics(metrics)}
+    return parse(EvaluationConfig, values, where="the command line")
+
+
+def chosen_metrics(text: str) -> tuple[str, ...]:
+    """Return the metrics that a list or the name of a family stands for, without repeats."""
+    from brainflix.evaluation.metrics import METRICS
+
+    chosen: list[str] = []
+    for name in (part.strip() for part in text.split(",")):
+        if name in ("all", *FAMILIES):
+            chosen += [each for each in METRICS if name in ("all", METRICS[each].family)]
+        elif name:
+            METRICS[name]  # an unknown name is an error that lists the known ones
+            chosen.append(name)
+    if not chosen:
+        raise ConfigError("no metric is asked for", found=repr(text), where="--metrics")
+    return tuple(dict.fromkeys(chosen))
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ rule evaluate:
         models=judges,
         code=code_digest("brainflix.evaluation.stage"),
     shell:
-        "python -m brainflix --log {log} evaluate {input.predictions:q} {params.videos}"
+        "python -m brainflix --log {log} score {input.predictions:q} {params.videos}"
         " {params.stimuli} {params.targets} {params.compare}"
         " --options {params.options:q} --out {params.folder:q}"
 

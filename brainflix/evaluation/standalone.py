@@ -1,0 +1,375 @@
+"""Evaluate reconstructions from anywhere: two folders in, every number and its context out.
+
+The stage of the pipeline (:mod:`brainflix.evaluation.stage`) and this share metrics, statistics and
+audits; they differ in what they read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainflix import __version__
+from brainflix.console import announce
+from brainflix.evaluation.audit import (
+    collapse,
+    digests,
+    duplicates,
+    effects,
+    nearest,
+    shared_volumes,
+)
+from brainflix.evaluation.baselines import (
+    FirstFrames,
+    grey_clip,
+    mean_clip,
+    other_clips,
+    random_training,
+    repeated,
+    thumbnails,
+)
+from brainflix.evaluation.clips import Clips, even_frames
+from brainflix.evaluation.frames import Frames, FrameSource
+from brainflix.evaluation.judges import Judges, load_judges
+from brainflix.evaluation.loading import Loaded, SubjectClips, loaded
+from brainflix.evaluation.metrics import usable, why_skipped
+from brainflix.evaluation.request import Inputs, Request, open_inputs
+from brainflix.evaluation.scoring import Scored, Scorer, add_q, over_subjects, paired, score_system
+from brainflix.evaluation.sources import combined_digest
+from brainflix.provenance import code_digest
+
+RECONSTRUCTED = "reconstructed"
+Row = tuple[str, str, str, str, float]  # subject, clip, metric, variant, value
+COLUMNS = ("subject", "clip", "metric", "variant", "value")
+_LIBRARIES = ("numpy", "scipy", "av", "pillow", "h5py")
+_MODEL_LIBRARIES = ("torch", "transformers")
+_THUMBNAIL_FRAMES = 8
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A finished evaluation.
+
+    Attributes
+    ----------
+    content : dict
+        What goes into the JSON file.
+    rows : tuple of tuple
+        Subject, clip, metric, variant and value.
+    subjects : dict of str to SubjectClips
+        The frames, for as long as the block of :func:`evaluated` lasts.
+    similarity : dict of str to float
+        Clip to the similarity of its nearest training clip; empty without training clips.
+    """
+
+    content: dict[str, Any]
+    rows: tuple[Row, ...]
+    subjects: Mapping[str, SubjectClips]
+    similarity: Mapping[str, float]
+
+
+class _Space:
+    """Where clips are compared for audits: CLIP's embedding, or small pixels without one."""
+
+    def __init__(self, judges: Judges) -> None:
+        self.clip = judges.clip
+        self.name = "pixels" if judges.clip is None else "clip"
+
+    def rows(self, clips: Clips) -> Rows:
+        """Return a row a clip, (clip, dim)."""
+        if self.clip is None:
+            return clips.feature("thumbnails", small_rows)
+        return clips.feature("clip", self.clip)
+
+
+def small_rows(frames: Frames) -> Rows:
+    """Return thumbnails of at most eight evenly chosen frames of each clip."""
+    chosen = even_frames(frames.shape[1], min(frames.shape[1], _THUMBNAIL_FRAMES))
+    return thumbnails(frames[:, chosen])
+
+
+@contextlib.contextmanager
+def evaluated(request: Request) -> Iterator[Evaluation]:
+    """Evaluate, and keep the frames at hand while the block lasts.
+
+    Raises
+    ------
+    BrainflixError
+        Where the clips, the tables or the models cannot be used.
+    """
+    inputs = open_inputs(request)
+    announce(
+        "evaluate",
+        f"reads {len(inputs.pairing.pairs)} pairs, by {inputs.pairing.rule}, from "
+        f"{inputs.true.where} and {inputs.reconstructed.where}",
+    )
+    judges = load_judges(request.options)
+    metrics, skipped = usable(request.options.metrics, judges)
+    scorer = Scorer(metrics, judges, request.options)
+    with loaded(inputs, request) as clips:
+        yield _evaluate(request, inputs, clips, scorer, skipped)
+
+
+def _evaluate(
+    request: Request, inputs: Inputs, clips: Loaded, scorer: Scorer, skipped: list[str]
+) -> Evaluation:
+    space = _Space(scorer.judges)
+    training = _training_clips(clips)
+    training_rows = None if training is None else space.rows(training)
+    scored = {
+        name: score_system(
+            scorer,
+            each.true,
+            each.predicted,
+            _baselines(each, training, training_rows, space, request.options.seed),
+            variant=RECONSTRUCTED,
+        )
+        for name, each in clips.subjects.items()
+    }
+    rows = tuple((name, *row) for name, found in scored.items() for row in found.rows)
+    similarity, near = _nearness(clips, training, training_rows, space)
+    content = {
+        **_entries(scored, clips, scorer),
+        "audit": {
+            "nearest_training": near
+            | (
+                {"rank_correlation": effects(similarity, _plain(rows), RECONSTRUCTED)}
+                if similarity
+                else {}
+            ),
+            "duplicates": _duplicates(clips, training),
+            "collapse": {name: _collapse(each, space) for name, each in clips.subjects.items()},
+            **({"shared_volumes": shared_volumes(inputs.windows)} if inputs.windows else {}),
+        },
+        "skipped_metrics": {name: why_skipped(name, scorer.judges) for name in skipped},
+        "provenance": _provenance(request, inputs, clips, scorer),
+    }
+    if request.against is not None:
+        content["comparison"] = _compared(request, clips, scored, scorer)
+    return Evaluation(content, rows, clips.subjects, similarity)
+
+
+def _training_clips(clips: Loaded) -> Clips | None:
+    if clips.training is None or len(clips.training) < 2:
+        return None
+    return Clips(clips.training, clips.training_ids, clips.training_ids)
+
+
+def _baselines(
+    each: SubjectClips,
+    training: Clips | None,
+    training_rows: Rows | None,
+    space: _Space,
+    seed: int,
+) -> dict[str, FrameSource]:
+    """Return the frames of everything that is scored beside the reconstructions."""
+    n, shape = len(each.true), each.true.frames.shape[1:]
+    found: dict[str, FrameSource] = {
+        "grey": repeated(grey_clip(shape), n),
+        "still_first_frame": FirstFrames(each.predicted),
+        "shuffled": _taken(each.predicted, other_clips(n, seed)),
+    }
+    if training is not None and training_rows is not None:
+        store = training.frames
+        own = space.rows(each.true.showing(each.predicted))
+        found |= {
+            "mean_training_clip": repeated(mean_clip(store, np.arange(len(store))), n),
+            "random_training_clip": _taken(store, random_training(n, len(store), seed)),
+            "nearest_training_clip": _taken(store, nearest(own, training_rows, space.name)[0]),
+        }
+    if "oracle" in each.others:
+        found["oracle"] = each.others["oracle"]
+    return found
+
+
+def _taken(frames: FrameSource, rows: NDArray[np.int64]) -> FrameSource:
+    """Return some clips of a store without reading them."""
+    taken: FrameSource = frames.take(rows)  # type: ignore[attr-defined]
+    return taken
+
+
+def _entries(
+    scored: Mapping[str, Scored], clips: Loaded, scorer: Scorer
+) -> dict[str, dict[str, Any]]:
+    """Return the metrics of the only subject, or of each with those over all of them."""
+    entries = {name: found.entries for name, found in scored.items()}
+    add_q(entries)
+    if len(entries) == 1:
+        ((name, only),) = entries.items()
+        return {"metrics": only} | ({"subjects": {name: {"metrics": only}}} if name else {})
+    return {
+        "metrics": _pooled(scored, clips, scorer),
+        "subjects": {name: {"metrics": found} for name, found in entries.items()},
+    }
+
+
+def _pooled(
+    scored: Mapping[str, Scored], clips: Loaded, scorer: Scorer
+) -> dict[str, dict[str, Any]]:
+    """Return every metric over subjects: the interval resamples them and their clips.
+
+    Chance and baselines are means over subjects. P and q are the largest of any subject's: that
+    of "above chance in every subject".
+    """
+    pooled = {}
+    for metric in next(iter(scored.values())).entries:
+        each = {n: found.entries[metric] for n, found in scored.items() if metric in found.entries}
+        own = {n: scored[n].scores[metric].own for n in each}
+        entry: dict[str, Any] = {
+            "subjects": len(each),
+            "n": sum(found["n"] for found in each.values()),
+            "p_is": "the largest of any subject's",
+        }
+        if all(values is not None for values in own.values()):
+            entry |= over_subjects(
+                {
+                    name: (clips.subjects[name].true.ids, clips.subjects[name].true.groups, values)
+                    for name, values in own.items()
+                },
+                scorer.options,
+            )
+        else:
+            entry |= {"value": _mean(found["value"] for found in each.values()), "interval": None}
+        for key, combine in (("chance", _mean), ("p", _largest), ("q", _largest)):
+            entry[key] = combine(found.get(key) for found in each.values())
+        names = dict.fromkeys(b for found in each.values() for b in found["baselines"])
+        entry["baselines"] = {
+            name: _mean(found["baselines"].get(name) for found in each.values()) for name in names
+        }
+        pooled[metric] = entry
+    return pooled
+
+
+def _mean(values: Iterator[float | None]) -> float | None:
+    found = [*values]
+    known = [value for value in found if value is not None]
+    return float(np.mean(known)) if len(known) == len(found) else None
+
+
+def _largest(values: Iterator[float | None]) -> float | None:
+    found = [*values]
+    known = [value for value in found if value is not None]
+    return max(known) if known and len(known) == len(found) else None
+
+
+def _plain(rows: tuple[Row, ...]) -> Iterator[tuple[str, str, str, float]]:
+    return (row[1:] for row in rows)
+
+
+def _nearness(
+    clips: Loaded, training: Clips | None, training_rows: Rows | None, space: _Space
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return how near each clip lies to training clips, and the same as JSON values."""
+    if training is None or training_rows is None:
+        return {}, {"skipped": "no training clips: name them with --training"}
+    similarity: dict[str, float] = {}
+    neighbour: dict[str, str] = {}
+    for each in clips.subjects.values():
+        places, similar = nearest(space.rows(each.true), training_rows, space.name)
+        similarity |= dict(zip(each.true.ids, similar.tolist(), strict=True))
+        neighbour |= dict(
+            zip(each.true.ids, [training.ids[k] for k in places.tolist()], strict=True)
+        )
+    values = np.array([*similarity.values()])
+    return similarity, {
+        "space": space.name,
+        "training_clips": len(training),
+        "median": float(np.median(values)),
+        "max": float(values.max()),
+        "clips": {
+            clip: {"nearest": neighbour[clip], "similarity": value}
+            for clip, value in similarity.items()
+        },
+    }
+
+
+def _duplicates(clips: Loaded, training: Clips | None) -> dict[str, Any]:
+    """Look for the same clip twice among true clips and training clips."""
+    sets: list[tuple[str, tuple[str, ...], FrameSource]] = [
+        ("test", clips.distinct_names, clips.distinct)
+    ]
+    if training is not None:
+        sets.append(("train", training.ids, training.frames))
+    names = [name for _, found, _ in sets for name in found]
+    splits = [split for split, found, _ in sets for _ in found]
+    exact = [digest for *_, frames in sets for digest in digests(frames)]
+    small = np.concatenate(
+        [
+            Clips(frames, found, found).feature("thumbnails", small_rows)
+            for _, found, frames in sets
+            if len(found) > 1
+        ]
+    )
+    return duplicates(names, splits, exact, small)
+
+
+def _collapse(each: SubjectClips, space: _Space) -> dict[str, Any]:
+    predicted = each.true.showing(each.predicted)
+    found = collapse(space.rows(predicted), space.rows(each.true), space.name)
+    made, shown = digests(predicted.frames), digests(each.true.frames)
+    return found | {
+        "distinct_reconstructions": len(set(made)),
+        "identical_to_true": sum(a == b for a, b in zip(made, shown, strict=True)),
+    }
+
+
+def _compared(
+    request: Request, clips: Loaded, scored: Mapping[str, Scored], scorer: Scorer
+) -> dict[str, Any]:
+    """Set the reconstructions beside another system's of the same clips, a metric at a time."""
+    subjects = {}
+    for name, each in clips.subjects.items():
+        theirs = scorer.score(each.true, each.true.showing(each.others["against"]), pairs=False)
+        subjects[name] = paired(scored[name].scores, theirs, each.true, scorer.options)
+    found: dict[str, Any] = {"other": request.against, "subjects": subjects}
+    if len(subjects) == 1:
+        return {"other": request.against, "metrics": next(iter(subjects.values()))}
+    return found
+
+
+def _provenance(request: Request, inputs: Inputs, clips: Loaded, scorer: Scorer) -> dict[str, Any]:
+    options = asdict(request) | {"options": request.options.model_dump(mode="json")}
+    libraries = [*_LIBRARIES, *(_MODEL_LIBRARIES if scorer.judges.names else ())]
+    return {
+        "package_version": __version__,
+        "code": code_digest(__name__),
+        "python": ".".join(str(part) for part in sys.version_info[:3]),
+        "libraries": {name: found for name in libraries if (found := _version(name))},
+        "seed": request.options.seed,
+        "configuration": options.pop("options"),
+        "options": {
+            name: value if isinstance(value, bool | int | str | None) else str(value)
+            for name, value in options.items()
+        },
+        "rules": {
+            **clips.plan.record,
+            "pairing": inputs.pairing.record(),
+            "groups": {"column": inputs.group_column, "groups": len(set(inputs.groups))},
+        },
+        "models": dict(scorer.judges.names),
+        "files": {
+            role: {
+                "where": found.where,
+                "clips": len(found),
+                "files": len(found.files),
+                "digest": combined_digest(found.files),
+                "ignored": [*found.ignored],
+            }
+            for role, found in inputs.places.items()
+        },
+    }
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
