@@ -13,7 +13,10 @@ from brainflix.studies.study import Study
 MODULES = {
     "arrays": "brainflix.studies.arrays",
     "bids": "brainflix.studies.bids",
+    "bold_moments": "brainflix.studies.bold_moments",
     "cc2017": "brainflix.studies.cc2017",
+    "had": "brainflix.studies.had",
+    "god": "brainflix.studies.god",
 }
 
 

@@ -1,0 +1,202 @@
+"""Studies whose responses were estimated a trial (betas): trials become runs of repeated sets."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from brainflix.config import StudySource
+from brainflix.errors import StudyError
+from brainflix.studies.array_files import Hdf5Rows, Rows
+from brainflix.studies.study import Event, Run, Study, VoxelSpace
+
+BLOCK = 1 << 24  # values looked at at a time
+Axis = Literal["clip", "repeat", "trial", "voxel"]
+
+
+class TrialRows:
+    """Responses as rows (trial, voxel), whatever the order of their axes in the file.
+
+    Parameters
+    ----------
+    rows : Rows
+        The array.
+    axes : sequence of str
+        What its axes are: "trial" and "voxel", or "clip", "repeat" and "voxel". Trials are then
+        the repeats of the first clip, those of the second, and so on.
+    where : str
+        For messages.
+    """
+
+    def __init__(self, rows: Rows, axes: Sequence[Axis], where: str) -> None:
+        if len(axes) != len(rows.shape) or 0 in rows.shape:
+            raise StudyError(
+                "responses of an unknown form",
+                expected=f"({', '.join(axes)}), none of them empty",
+                found=rows.shape,
+                where=where,
+                remedy="say by the option axes what the axes of the array are",
+            )
+        self.where = where
+        known: tuple[Axis, ...] = ("clip", "trial", "repeat", "voxel")
+        order = [axis for axis in known if axis in axes]
+        self.permutation = [list(axes).index(axis) for axis in order]
+        self.lead = tuple(rows.shape[place] for place in self.permutation[:-1])
+        self.n_voxels = rows.shape[self.permutation[-1]]
+        moved = self.permutation != list(range(len(axes)))
+        held = isinstance(rows.source, Hdf5Rows) and moved
+        self.rows = Rows(rows.source.whole()) if held else rows  # type: ignore[union-attr]
+
+    def __len__(self) -> int:
+        return int(np.prod(self.lead))
+
+    def take(self, index: np.ndarray) -> np.ndarray:
+        """Return the responses to some trials, (trial, voxel)."""
+        places = np.unravel_index(np.asarray(index, dtype=np.int64), self.lead)
+        source = self.rows.source
+        if isinstance(source, Hdf5Rows):
+            taken = source.take(places[0])
+            return taken if len(places) == 1 else taken[np.arange(len(taken)), places[1]]
+        return np.transpose(source, self.permutation)[places]
+
+    def recorded(self) -> np.ndarray:
+        """Return which trials hold any number at all, bool (trial,); missing repeats are NaN."""
+        step = max(BLOCK // self.n_voxels, 1)
+        found = np.empty(len(self), dtype=bool)
+        for first in range(0, len(self), step):
+            block = self.take(np.arange(first, min(first + step, len(self))))
+            found[first : first + step] = ~np.isnan(block).all(axis=1)
+        return found
+
+
+@dataclass(frozen=True)
+class TrialTable:
+    """The trials of a subject in one split.
+
+    Parameters
+    ----------
+    split : {"train", "test"}
+        Their split.
+    clips : tuple of str
+        The clip of each trial, in the order of recording.
+    rows : ndarray of int, shape (trial,)
+        The row of the responses that belongs to each.
+    sets : tuple of str
+        The set of clips that each trial's clip belongs to; reproducibility is judged a set.
+    paths : tuple of Path
+        The files of the responses.
+    """
+
+    split: str
+    clips: tuple[str, ...]
+    rows: np.ndarray
+    sets: tuple[str, ...]
+    paths: tuple[Path, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.clips) == len(self.rows) == len(self.sets) > 0:
+            raise StudyError(
+                "trials, rows and sets differ in number",
+                expected="one clip and one set a row, and at least one",
+                found=f"{len(self.clips)} clips, {len(self.rows)} rows, {len(self.sets)} sets",
+                where=", ".join(str(path) for path in self.paths),
+            )
+
+
+def clip_sets(clips: Sequence[str], size: int | None) -> dict[str, str]:
+    """Return the set of each clip: ``size`` neighbours of the study's order, or one set of all."""
+    order = {clip: number for number, clip in enumerate(dict.fromkeys(clips))}
+    return {clip: f"set-{number // size + 1 if size else 1:02d}" for clip, number in order.items()}
+
+
+def table_runs(subject: str, table: TrialTable) -> dict[str, tuple[Run, np.ndarray]]:
+    """Return a run for each set of clips and repeat, with the rows that it stands for.
+
+    The i-th presentation of each clip of a set makes the i-th run of that set.
+    """
+    counts: dict[str, int] = {}
+    members: dict[tuple[int, str], list[int]] = {}
+    for trial, (clip, group) in enumerate(zip(table.clips, table.sets, strict=True)):
+        repeat = counts.get(clip, 0)
+        counts[clip] = repeat + 1
+        members.setdefault((repeat, group), []).append(trial)
+    runs: dict[str, tuple[Run, np.ndarray]] = {}
+    for (repeat, group), trials in sorted(members.items()):
+        name = f"{table.split}_{group}_repeat-{repeat + 1:02d}"
+        run = Run(
+            id=name,
+            subject=subject,
+            split=table.split,
+            group=f"{table.split}_{group}",
+            repeat=repeat,
+            paths=table.paths,
+            repetition_time=1.0,
+            n_volumes=len(trials),
+            events=tuple(
+                Event(float(row), 1.0, table.clips[trial]) for row, trial in enumerate(trials)
+            ),
+            trialwise=True,
+        )
+        runs[name] = (run, table.rows[trials])
+    return runs
+
+
+class TrialStudy(Study):
+    """A study of responses estimated a trial. A reader says which trials and rows there are."""
+
+    def __init__(self, source: StudySource) -> None:
+        super().__init__(source)
+        self._indexed: dict[str, dict[str, tuple[Run, np.ndarray]]] = {}
+
+    @abstractmethod
+    def tables(self, subject: str) -> Sequence[TrialTable]:
+        """Return the trials of each split of a subject."""
+
+    @abstractmethod
+    def responses(self, subject: str, split: str, rows: np.ndarray) -> np.ndarray:
+        """Return rows of the responses of a split, (trial, voxel)."""
+
+    @abstractmethod
+    def n_voxels(self, subject: str) -> int:
+        """Return the number of columns of the responses, the same in each split."""
+
+    def _runs(self, subject: str) -> dict[str, tuple[Run, np.ndarray]]:
+        if subject not in self._indexed:
+            self.known(subject)
+            found: dict[str, tuple[Run, np.ndarray]] = {}
+            for table in self.tables(subject):
+                found |= table_runs(subject, table)
+            self._indexed[subject] = found
+        return self._indexed[subject]
+
+    def known(self, subject: str) -> None:
+        """Raise :class:`StudyError` for a subject that the study lacks."""
+        if subject not in self.subjects():
+            raise StudyError(
+                "the subject is not in the study",
+                expected=", ".join(self.subjects()) or "at least one subject",
+                found=subject,
+                where=self.root,
+            )
+
+    def runs(self, subject: str) -> tuple[Run, ...]:
+        """Return a run for each set of clips and repeat; its rows are trials."""
+        return tuple(run for run, _ in self._runs(subject).values())
+
+    def load(self, run: Run) -> np.ndarray:
+        """Return a run's responses, float32 (trial, voxel)."""
+        runs = self._runs(run.subject)
+        if run.id not in runs:
+            raise StudyError("no such run", expected=", ".join(runs), found=run.id, where=self.root)
+        rows = self.responses(run.subject, run.split, runs[run.id][1])
+        return np.asarray(rows, dtype=np.float32)
+
+    def voxels(self, subject: str) -> VoxelSpace:
+        """Return the columns of the responses, whose place is unknown."""
+        count = self.n_voxels(subject)
+        return VoxelSpace(np.arange(count, dtype=np.int32)[:, None], (count,))
