@@ -14,6 +14,7 @@ MODULES = {
     "arrays": "brainflix.studies.arrays",
     "bids": "brainflix.studies.bids",
     "bold_moments": "brainflix.studies.bold_moments",
+    "bold5000": "brainflix.studies.bold5000",
     "cc2017": "brainflix.studies.cc2017",
     "had": "brainflix.studies.had",
     "god": "brainflix.studies.god",
