@@ -268,6 +268,11 @@ class EvaluationConfig(Section):
     clip_model: str | None = "embedded:clip"
     frame_classifier: str | None = "embedded:frame-classifier"
     video_classifier: str | None = "embedded:video-classifier"
+    vae_model: str | None = Field(default=None, description="its latents identify clips")
+    video_model: str | None = Field(
+        default=None, description="a video classifier, for the features before its classes"
+    )
+    perceptual_model: str | None = Field(default=None, description="weights of LPIPS")
     permutations: int = Field(default=2000, ge=99)
     bootstrap: int = Field(default=2000, ge=100)
     confidence: Fraction = 0.95

@@ -13,11 +13,15 @@ from brainflix.errors import DataError
 from brainflix.evaluation.audit import nearest_training, similarity_effect, split_audit
 from brainflix.evaluation.comparison import compare_systems
 from brainflix.evaluation.inference import (
+    PairBlocks,
     Scores,
+    SubjectScores,
+    block_sample,
     bootstrap_interval,
     chance_level,
+    false_discovery,
+    hierarchical_interval,
     independent_units,
-    partner_sample,
     sign_flip_p,
 )
 from brainflix.evaluation.inputs import Vectors
@@ -68,29 +72,58 @@ def test_p_values_are_uniform_under_the_null() -> None:
     assert np.mean(p) == pytest.approx(0.5, abs=0.05)
 
 
-def test_sampled_pairs_agree_with_all_pairs() -> None:
-    n = 60
+def in_blocks(matrix: np.ndarray, size: int, seed: int = 0) -> Scores:
+    rows = block_sample(len(matrix), size, seed)
+    parts = tuple(PairBlocks(r, matrix[r[:, :, None], r[:, None, :]]) for r in rows)
+    return Scores(np.diagonal(matrix).copy(), blocks=parts)
+
+
+@pytest.mark.parametrize("size", [3, 7])
+def test_blocks_of_pairs_agree_with_all_pairs(size: int) -> None:
+    n = 61
     matrix = np.random.default_rng(3).normal(size=(n, n)) + 0.15 * np.eye(n)
-    own = np.diagonal(matrix).copy()
-    partners = partner_sample(n, 40, seed=0)
-    sampled = chance_level(Scores(own, matrix[np.arange(n)[:, None], partners], partners), 5000, 0)
-    every = chance_level(Scores(own, matrix), 5000, 0)
-    assert sampled.mean == pytest.approx(every.mean, abs=0.03)
-    assert sampled.p == pytest.approx(every.p, abs=0.1)
+    sampled = chance_level(in_blocks(matrix, size), 5000, 0)
+    every = chance_level(Scores(np.diagonal(matrix).copy(), matrix), 5000, 0)
+    assert sampled.mean == pytest.approx(every.mean, abs=0.2)
+    assert sampled.p == pytest.approx(every.p, abs=0.25)
+    scores = in_blocks(np.ones((n, n)) + np.eye(n), size)
+    assert scores.mismatched() == 1.0
+    assert chance_level(scores, 999, 0).p == 1 / 1000
 
 
-def test_partners_are_others_and_balanced() -> None:
-    partners = partner_sample(11, 4, seed=5)
-    assert (partners != np.arange(11)[:, None]).all()
-    assert all(len(set(row)) == 4 for row in partners.tolist())
-    assert (np.bincount(partners.ravel(), minlength=11) == 4).all()
-    with pytest.raises(DataError, match="partners a clip"):
-        partner_sample(4, 4, seed=0)
+def test_the_permutations_of_a_block_are_those_of_its_clips() -> None:
+    matrix = np.random.default_rng(1).normal(size=(7, 7))
+    found = in_blocks(matrix, 3).permuted_means(20_000, seed=0)
+    blocks = [r for rows in block_sample(7, 3, 0) for r in rows]
+    sums = [[matrix[rows, order].sum() for order in permutations(rows)] for rows in blocks]
+    exact = np.array([sum(choice) for choice in product(*sums)]) / 7
+    assert found.mean() == pytest.approx(exact.mean(), abs=0.01)
+    assert found.std() == pytest.approx(exact.std(), rel=0.02)
+    assert found.min() >= exact.min() - 1e-12
+
+
+def test_less_may_be_better() -> None:
+    distances = 1 - np.eye(20)
+    own = np.zeros(20)
+    assert chance_level(Scores(own, distances, lower=True), 999, 0).p == 1 / 1000
+    assert chance_level(Scores(own, distances), 999, 0).p == 1.0
+
+
+def test_blocks_hold_every_clip_once() -> None:
+    for n, size in ((12, 3), (11, 4), (7, 7), (5, 2)):
+        blocks = block_sample(n, size, seed=5)
+        rows = np.concatenate([part.ravel() for part in blocks])
+        assert sorted(rows) == list(range(n))
+        assert len(blocks) <= 2
+    with pytest.raises(DataError, match="clips a block"):
+        block_sample(4, 5, seed=0)
 
 
 def test_scores_refuse_another_shape() -> None:
     with pytest.raises(DataError, match="scores of pairs"):
         Scores(np.zeros(3), np.zeros((3, 2)))
+    with pytest.raises(DataError, match="scores of pairs"):
+        PairBlocks(np.zeros((2, 3), dtype=np.int64), np.zeros((2, 3, 2)))
     with pytest.raises(DataError, match="chance needs scores"):
         chance_level(Scores(np.zeros(3)), 99, seed=0)
 
@@ -121,6 +154,30 @@ def test_intervals_cover_the_mean() -> None:
         low, high = bootstrap_interval(values, [str(g) for g in groups], 400, 0.95, seed)
         hits += low <= 0 <= high
     assert 0.87 <= hits / 200 <= 0.99
+
+
+def test_subjects_widen_the_interval_by_how_they_differ() -> None:
+    rng = np.random.default_rng(0)
+    effects = rng.normal(size=8)
+    subjects = [SubjectScores(e + 0.1 * rng.normal(size=40), units(40)) for e in effects]
+    low, high = hierarchical_interval(subjects, 4000, 0.95, seed=0)
+    assert high - low == pytest.approx(2 * 1.96 * effects.std(ddof=1) / np.sqrt(8), rel=0.15)
+    within = hierarchical_interval(subjects, 4000, 0.95, seed=0, resample_subjects=False)
+    assert within[1] - within[0] == pytest.approx(2 * 1.96 * 0.1 / np.sqrt(320), rel=0.15)
+    alone = hierarchical_interval(subjects[:1], 4000, 0.95, seed=0)
+    assert alone[1] - alone[0] == pytest.approx(2 * 1.96 * 0.1 / np.sqrt(40), rel=0.3)
+
+
+def test_q_is_benjamini_and_hochbergs() -> None:
+    p = [0.01, 0.04, 0.03, 0.005, 0.9]
+    assert false_discovery(p) == pytest.approx([0.025, 0.05, 0.05, 0.025, 0.9])
+    assert false_discovery([]) == []
+    rng = np.random.default_rng(0)
+    random = rng.random(200)
+    ranked = np.sort(random)
+    expected = [min(ranked[k:] * 200 / np.arange(k + 1, 201)) for k in range(200)]
+    found = np.array(false_discovery(random))[np.argsort(random)]
+    np.testing.assert_allclose(found, np.minimum(expected, 1))
 
 
 def test_one_group_alone_falls_apart_into_clips() -> None:

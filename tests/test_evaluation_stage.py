@@ -12,7 +12,7 @@ import pytest
 from fake_results import FakeExperiment, make_experiment
 from tiny_models import save_classifier, save_clip
 
-from brainflix.artifacts import read_json
+from brainflix.artifacts import read_json, seal
 from brainflix.config import EvaluationConfig
 from brainflix.errors import ArtifactError, DataError
 from brainflix.evaluation.inputs import read_study, read_target, read_videos
@@ -87,6 +87,7 @@ def test_every_metric_of_every_subject_has_all_its_parts(
                 "shuffled",
                 "ridge",
                 "oracle",
+                "shuffled_pairing",
             }
         fixed = subject["metrics"]["identification@pixel"]
         assert fixed["baselines"]["grey"] == 0.5
@@ -216,6 +217,7 @@ def test_videos_without_reconstructions_are_refused(tmp_path: Path) -> None:
     path = fake.videos["movie/sub-01"]
     with h5py.File(path, "a") as file:
         del file["frames/network"]
+    seal(path)
     with pytest.raises(ArtifactError, match="lack the reconstructions"):
         read_videos(path)
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.errors import DataError
-from brainflix.evaluation.frames import Frames, FrameSource, blocks
+from brainflix.evaluation.frames import Frames, FrameSource, blocks, take, threaded
 
 T = TypeVar("T")
-Feature = Callable[[Frames], NDArray[Any]]  # a few clips to a row each
+_READ = 8 * 2**20  # bytes read at a time
+Feature = Callable[[NDArray[Any]], NDArray[Any]]  # a few clips to a row each
 
 
 @dataclass(frozen=True)
@@ -54,35 +55,71 @@ class Clips:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def once(self, name: str, compute: Callable[[FrameSource], T]) -> T:
-        """Return ``compute(frames)``, computed at the first call and kept under ``name``."""
-        if name not in self._computed:
-            self._computed[name] = compute(self.frames)
-        return self._computed[name]  # type: ignore[no-any-return]
+    def subset(self, rows: NDArray[np.int64]) -> Clips:
+        """Return some of the clips; what has been computed of them is taken along."""
+        chosen = Clips(
+            take(self.frames, rows),
+            tuple(self.ids[k] for k in rows),
+            tuple(self.groups[k] for k in rows),
+            {name: tuple(column[k] for k in rows) for name, column in self.labels.items()},
+        )
+        for name, values in self._computed.items():
+            if isinstance(values, np.ndarray):
+                chosen._computed[name] = values[rows]
+        return chosen
 
     def feature(self, name: str, compute: Feature) -> NDArray[Any]:
         """Return a row a clip, ``compute`` of a few clips at a time, kept under ``name``."""
         self.gather({name: compute})
-        return self._computed[name]
+        return self._computed[name]  # type: ignore[no-any-return]
 
     def gather(self, features: Mapping[str, Feature]) -> None:
         """Compute several features in one pass over the frames; those at hand are not redone."""
         wanted = {name: f for name, f in features.items() if name not in self._computed}
-        if not wanted:
-            return
-        rows: dict[str, list[NDArray[Any]]] = {name: [] for name in wanted}
-        for part in blocks(self.frames):
-            frames = self.frames[part]
-            for name, compute in wanted.items():
-                rows[name].append(compute(frames))
-        for name, parts in rows.items():
-            self._computed[name] = np.concatenate(parts)
+        if wanted:
+            self._computed.update(_in_parts(self.frames, wanted))
+
+    def seen(self, name: str, model: Feature) -> NDArray[Any]:
+        """Return a row a clip as :meth:`feature` does, by a model that threads cannot share."""
+        if name not in self._computed:
+            self._computed.update(_in_parts(self.frames, {name: model}, threads=False))
+        return self._computed[name]  # type: ignore[no-any-return]
+
+    def kept(self, name: str, compute: Callable[[], T]) -> T:
+        """Return what ``compute`` returned when first called under this name."""
+        if name not in self._computed:
+            self._computed[name] = compute()
+        return self._computed[name]  # type: ignore[no-any-return]
+
+    def derived(self, name: str, source: NDArray[Any], compute: Feature) -> NDArray[Any]:
+        """Return a row a clip computed from another feature's rows, kept under ``name``."""
+        if name not in self._computed:
+            self._computed.update(_in_parts(source, {name: compute}))
+        return self._computed[name]  # type: ignore[no-any-return]
 
     def showing(self, frames: FrameSource) -> Clips:
         """Return other frames under the same names: reconstructions of these clips."""
         shape = self.frames.shape[1:]
         same = tuple(frames.shape[1:]) == tuple(shape)
         return Clips(frames if same else Reconciled(frames, shape), self.ids, self.groups)
+
+
+def _in_parts(
+    source: FrameSource | NDArray[Any], wanted: Mapping[str, Feature], *, threads: bool = True
+) -> dict[str, NDArray[Any]]:
+    """Compute a row a clip; a clip that is repeated without end is computed once."""
+    n = len(source)
+    if isinstance(source, np.ndarray) and n > 1 and source.strides[0] == 0:
+        one = _in_parts(source[:1].copy(), wanted, threads=threads)
+        return {name: np.broadcast_to(row[0], (n, *row.shape[1:])) for name, row in one.items()}
+
+    def compute(part: slice) -> list[NDArray[Any]]:
+        frames = source[part]
+        return [feature(frames) for feature in wanted.values()]
+
+    parts = [*blocks(source, _READ)]
+    rows = list(threaded(compute, parts) if threads else map(compute, parts))
+    return {name: np.concatenate([part[k] for part in rows]) for k, name in enumerate(wanted)}
 
 
 class Reconciled:
@@ -158,12 +195,30 @@ def reconcile(frames: Frames, shape: Sequence[int]) -> Frames:
     return frames
 
 
-def resize(frames: Frames, height: int, width: int) -> Frames:
-    """Resize every frame with Pillow's bilinear filter, which averages when it shrinks."""
+def resize(frames: Frames, height: int, width: int, method: str = "bilinear") -> Frames:
+    """Resize every frame with a filter of Pillow's; "bilinear" and "box" average in shrinking."""
     from PIL import Image
 
     resized = np.empty((*frames.shape[:2], height, width, 3), dtype=np.uint8)
     for place in np.ndindex(*frames.shape[:2]):
         image = Image.fromarray(np.ascontiguousarray(frames[place]))
-        resized[place] = image.resize((width, height), Image.Resampling.BILINEAR)
+        resized[place] = image.resize((width, height), Image.Resampling[method.upper()])
     return resized
+
+
+def shrink(frames: Frames, longest: int) -> Frames:
+    """Average frames down until the longer side has ``longest`` pixels; smaller ones stay.
+
+    Parameters
+    ----------
+    frames : ndarray of uint8, shape (clip, frame, height, width, 3)
+    longest : int
+        Pixels.
+    """
+    height, width = frames.shape[2:4]
+    side = max(height, width)
+    if side <= longest:
+        return frames
+    return resize(
+        frames, max(1, round(height * longest / side)), max(1, round(width * longest / side)), "box"
+    )

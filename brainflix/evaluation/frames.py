@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import h5py
 import numpy as np
@@ -20,7 +21,10 @@ from brainflix.errors import DataError
 
 Frames = NDArray[np.uint8]
 Rows = int | slice | Sequence[int] | NDArray[Any]
+T = TypeVar("T")
+R = TypeVar("R")
 _BLOCK_BYTES = 24 * 2**20
+_THREADS = 4
 
 
 class FrameSource(Protocol):
@@ -51,6 +55,16 @@ def blocks(frames: FrameSource, bytes_held: int = _BLOCK_BYTES) -> Iterator[slic
     step = max(1, bytes_held // max(1, one))
     for start in range(0, len(frames), step):
         yield slice(start, min(start + step, len(frames)))
+
+
+def threaded(work: Callable[[T], R], parts: Sequence[T]) -> Iterator[R]:
+    """Yield the results of ``work``, in order, a few parts at a time on the processor's cores."""
+    count = min(_THREADS, len(os.sched_getaffinity(0)), len(parts))
+    if count < 2:
+        yield from map(work, parts)
+        return
+    with ThreadPoolExecutor(count) as pool:
+        yield from pool.map(work, parts)
 
 
 class FrameStore:
@@ -172,7 +186,7 @@ class FrameStore:
             )
         handle = self._handle()
         for place, clip in zip(places.tolist(), values, strict=True):
-            _write_all(handle, memoryview(clip).cast("B"), place * self._bytes)
+            _write_all(handle, clip.reshape(-1).view(np.uint8).data, place * self._bytes)
 
     def append(self, clips: NDArray[Any]) -> None:
         """Write clips (clip, frame, height, width, 3) behind those appended before."""
@@ -222,7 +236,7 @@ class FrameStore:
                 self._file = h5py.File(self.path, "r")
             self._file[self._dataset].read_direct(into, np.s_[place : place + len(into)])
             return
-        buffer = memoryview(into.reshape(-1)).cast("B")
+        buffer = into.reshape(-1).view(np.uint8).data
         position, done = self._offset + place * self._bytes, 0
         while done < len(buffer):
             count = os.preadv(self._handle(), [buffer[done:]], position + done)
@@ -247,3 +261,27 @@ def _write_all(handle: int, data: memoryview, position: int) -> None:
     done = 0
     while done < len(data):
         done += os.pwrite(handle, data[done:], position + done)
+
+
+class Selected:
+    """Some clips of others, in an order of their own, read when they are indexed."""
+
+    def __init__(self, source: FrameSource, rows: NDArray[np.int64]) -> None:
+        self.source, self.rows = source, rows
+        self.shape, self.dtype = (len(rows), *source.shape[1:]), source.dtype
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Any) -> NDArray[Any]:
+        return self.source[self.rows[rows]]
+
+
+def take(frames: FrameSource, rows: Sequence[int] | NDArray[Any]) -> FrameSource:
+    """Return some clips in the order given, without reading or copying any."""
+    places = np.asarray(rows, dtype=np.int64)
+    if isinstance(frames, FrameStore):
+        return frames.take(places)
+    if isinstance(frames, np.ndarray) and len(frames) > 1 and frames.strides[0] == 0:
+        return np.broadcast_to(frames[0], (len(places), *frames.shape[1:]))
+    return Selected(frames, places)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.errors import DataError
+from brainflix.evaluation.inference import Scores
 
 Floats = NDArray[np.float64]
 
@@ -52,6 +53,17 @@ def identification(similarity: NDArray[Any], own: NDArray[np.int64] | None = Non
         raise DataError("which clip is whose", expected="a square matrix", found=similarity.shape)
     rows = np.arange(len(similarity))
     return identification_pairs(similarity)[rows, rows if own is None else own]
+
+
+def identified(similarity: NDArray[Any], pairs: bool) -> Scores:
+    """Return pairwise identification of a square matrix of similarities, as a metric's scores."""
+    matrix = identification_pairs(similarity)
+    nearest = len(np.unique(similarity.argmax(axis=1)))
+    return Scores(
+        np.diagonal(matrix).copy(),
+        matrix if pairs else None,
+        facts={"distinct_nearest": nearest},
+    )
 
 
 def cosine_pairs(predicted: NDArray[Any], true: NDArray[Any]) -> Floats:

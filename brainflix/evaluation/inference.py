@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import permutations as orders_of
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,31 @@ from brainflix.errors import DataError
 
 Floats = NDArray[np.float64]
 _BLOCK = 4_000_000  # entries of an index matrix held at a time
+_KEPT = 16_000_000  # entries of index matrices kept for the next metric
+_LISTED = 5  # clips up to which all orders of a block are listed: 120 of them
+
+
+@dataclass(frozen=True)
+class PairBlocks:
+    """Scores within blocks of clips: every reconstruction of a block against every clip of it.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (block, clip)
+        The clips of each block; no clip stands in two.
+    scores : ndarray of float64, shape (block, clip, clip)
+        Entry (g, i, j): reconstruction ``rows[g, i]`` against clip ``rows[g, j]``.
+    """
+
+    rows: NDArray[np.int64]
+    scores: Floats
+
+    def __post_init__(self) -> None:
+        blocks, size = self.rows.shape
+        if self.scores.shape != (blocks, size, size):
+            raise DataError(
+                "scores of pairs", expected=(blocks, size, size), found=self.scores.shape
+            )
 
 
 @dataclass(frozen=True)
@@ -22,32 +49,71 @@ class Scores:
     Attributes
     ----------
     own : ndarray of float64, shape (n,)
-        Against the clip it reconstructs.
-    others : ndarray of float64, shape (n, k), or None
-        Against clips ``partners[i, k]``; None where chance is not wanted.
-    partners : ndarray of int64, shape (n, k), or None
-        None with ``others`` given means all n clips in order, the own one among them.
+        Against the clip it reconstructs. Empty for a score of the whole set.
+    others : ndarray of float64, shape (n, n), or None
+        Reconstruction i against clip j, where all pairs were scored.
+    blocks : tuple of PairBlocks
+        Instead of ``others``, the pairs that were scored where all are too many.
     facts : mapping
         What else a reader should know about these scores, as JSON values.
+    lower : bool
+        Whether less is better.
+    whole : float or None
+        The value of a score of the whole set, which has none a clip.
+    rows : ndarray of int64, or None
+        The clips that were scored, where not all were; ``own`` and the rest are of these alone.
     """
 
     own: Floats
     others: Floats | None = None
-    partners: NDArray[np.int64] | None = None
+    blocks: tuple[PairBlocks, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    lower: bool = False
+    whole: float | None = None
+    rows: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.own)
-        if self.others is None:
-            return
-        expected = (n, n) if self.partners is None else self.partners.shape
-        if self.others.shape != expected:
-            raise DataError("scores of pairs", expected=expected, found=self.others.shape)
+        if self.others is not None and self.others.shape != (n, n):
+            raise DataError("scores of pairs", expected=(n, n), found=self.others.shape)
 
     @property
     def value(self) -> float:
-        """The mean over clips."""
-        return float(self.own.mean())
+        """The mean over clips, or the score of the whole set."""
+        return float(self.own.mean()) if self.whole is None else self.whole
+
+    @property
+    def paired(self) -> bool:
+        """Whether reconstructions were scored against other clips too."""
+        return self.others is not None or bool(self.blocks)
+
+    def mismatched(self) -> float:
+        """Return the mean score of a reconstruction with a clip that it does not reconstruct."""
+        total, count = 0.0, 0
+        for block in self._as_blocks():
+            size = block.rows.shape[1]
+            total += float(block.scores.sum() - np.einsum("gii->", block.scores))
+            count += len(block.rows) * size * (size - 1)
+        if count == 0:
+            raise DataError("chance needs scores against other clips", found="own scores alone")
+        return total / count
+
+    def _as_blocks(self) -> tuple[PairBlocks, ...]:
+        if self.others is None:
+            return self.blocks
+        return (PairBlocks(np.arange(len(self.own))[None], self.others[None]),)
+
+    def permuted_means(self, draws: int, seed: int) -> Floats:
+        """Return the mean scores of random pairings, in which each clip serves once, (draws,)."""
+        rng = np.random.default_rng(seed)
+        blocks = self._as_blocks()
+        totals = np.zeros(draws)
+        for block in blocks:
+            totals += _permuted_sums(block.scores, draws, int(rng.integers(2**31)))
+        covered = np.zeros(len(self.own), dtype=bool)
+        for block in blocks:
+            covered[block.rows] = True
+        return np.asarray((totals + self.own[~covered].sum()) / len(self.own))
 
 
 @dataclass(frozen=True)
@@ -63,14 +129,15 @@ def chance_level(scores: Scores, permutations: int, seed: int) -> Chance:
     """Return chance and the one-sided P value of a mean score by permuting the pairing.
 
     P = (b + 1) / (B + 1), with b the permutations whose mean reaches the observed one (Phipson and
-    Smyth 2010, doi 10.2202/1544-6115.1585). With all pairs scored, the permutations are of clips.
-    With sampled pairs each reconstruction draws one of its partners, or its own clip with
-    probability 1 / n, independently of the others.
+    Smyth 2010, doi 10.2202/1544-6115.1585). With all pairs scored, the permutations are of all
+    clips; with blocks they stay within each block, which is a permutation test of its own
+    (restricted to strata drawn at random). Chance is the mean over all pairings, own ones with the
+    weight 1 / n that they have among them; with blocks it is estimated from the pairs scored.
 
     Parameters
     ----------
     scores : Scores
-        With ``others``.
+        With ``others`` or ``blocks``.
     permutations : int
         How many pairings are drawn.
     seed : int
@@ -81,53 +148,79 @@ def chance_level(scores: Scores, permutations: int, seed: int) -> Chance:
     DataError
         Where the scores of other pairs are lacking.
     """
-    others = scores.others
-    if others is None:
-        raise DataError("chance needs scores against other clips", found="own scores alone")
+    n = len(scores.own)
+    mean = scores.mismatched() * (1 - 1 / n) + scores.value / n
+    means = scores.permuted_means(permutations, seed)
+    sign = -1.0 if scores.lower else 1.0
+    reached = means * sign >= scores.value * sign - 1e-12 * max(1.0, abs(scores.value))
+    return Chance(float(mean), (int(reached.sum()) + 1) / (permutations + 1), permutations)
+
+
+def _permuted_sums(scores: Floats, draws: int, seed: int) -> Floats:
+    """Return sums over blocks of scores (block, clip, clip) under random orders, (draws,)."""
+    size = scores.shape[1]
+    if size <= _LISTED:
+        orders = np.array([*orders_of(range(size))])
+        sums = scores[:, np.arange(size), orders].sum(axis=-1)  # (block, order)
+        return _drawn_sums(sums, draws, np.random.default_rng(seed))
+    totals, rows = np.zeros(draws), np.arange(size)
+    for k, block in enumerate(scores):
+        start = 0
+        for order in _orders(size, draws, seed + k):
+            totals[start : start + len(order)] += block[rows, order].sum(axis=1)
+            start += len(order)
+    return totals
+
+
+def _orders(size: int, draws: int, seed: int) -> Iterable[NDArray[Any]]:
+    """Return random orders of ``size`` clips, (draws, size) in parts.
+
+    The metrics of one set are permuted alike, so that the orders are drawn once for all of them.
+    """
+    drawn = _draw_orders if size * draws > _KEPT else _kept_orders
+    return drawn(size, draws, seed)
+
+
+@lru_cache(maxsize=1)
+def _kept_orders(size: int, draws: int, seed: int) -> tuple[NDArray[Any], ...]:
+    return tuple(_draw_orders(size, draws, seed))
+
+
+def _draw_orders(size: int, draws: int, seed: int) -> Iterator[NDArray[Any]]:
     rng = np.random.default_rng(seed)
-    step = max(1, _BLOCK // len(scores.own))
-    means = np.concatenate(
+    rows, step = np.arange(size, dtype=np.min_scalar_type(size)), max(1, _BLOCK // size)
+    for start in range(0, draws, step):
+        yield rng.permuted(np.tile(rows, (min(step, draws - start), 1)), axis=1)
+
+
+def _drawn_sums(choices: Floats, draws: int, rng: np.random.Generator) -> Floats:
+    """Return sums of one choice a row of (row, choice), drawn anew for each of ``draws``."""
+    rows, options = choices.shape
+    step = max(1, _BLOCK // rows)
+    return np.concatenate(
         [
-            _permuted_means(others, draws, rng)
-            if scores.partners is None
-            else _sampled_means(scores.own, others, draws, rng)
-            for draws in (min(step, permutations - k) for k in range(0, permutations, step))
+            choices[
+                np.arange(rows), rng.integers(options, size=(min(step, draws - start), rows))
+            ].sum(axis=1)
+            for start in range(0, draws, step)
         ]
     )
-    observed = scores.value
-    reached = int((means >= observed - 1e-12 * max(1.0, abs(observed))).sum())
-    return Chance(float(means.mean()), (reached + 1) / (permutations + 1), permutations)
 
 
-def _permuted_means(others: Floats, draws: int, rng: np.random.Generator) -> Floats:
-    n = len(others)
-    order = rng.permuted(np.tile(np.arange(n), (draws, 1)), axis=1)
-    return np.asarray(others[np.arange(n), order].mean(axis=1))
-
-
-def _sampled_means(own: Floats, others: Floats, draws: int, rng: np.random.Generator) -> Floats:
-    n, k = others.shape
-    drawn = others[np.arange(n), rng.integers(k, size=(draws, n))]
-    kept = rng.random((draws, n)) < 1 / n
-    return np.asarray(np.where(kept, own, drawn).mean(axis=1))
-
-
-def partner_sample(n: int, k: int, seed: int) -> NDArray[np.int64]:
-    """Draw ``k`` other clips for each of ``n``, so that every clip is drawn equally often.
+def block_sample(n: int, size: int, seed: int) -> list[NDArray[np.int64]]:
+    """Cut ``n`` clips into random blocks of about ``size``, whose lengths differ by 1 at most.
 
     Returns
     -------
-    ndarray of int64, shape (n, k)
-        Row i never holds i nor anything twice.
+    list of ndarray of int64, shape (block, clip)
+        One array a length; together they hold every clip once. Rows are in ascending order.
     """
-    if not 0 < k < n:
-        raise DataError("partners a clip", expected=f"1 to {n - 1}", found=k)
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(n)
-    shifts = 1 + rng.choice(n - 1, size=k, replace=False)
-    partners = np.empty((n, k), dtype=np.int64)
-    partners[order] = order[(np.arange(n)[:, None] + shifts) % n]
-    return partners
+    if not 2 <= size <= n:
+        raise DataError("clips a block", expected=f"2 to {n}", found=size)
+    order = np.random.default_rng(seed).permutation(n)
+    parts = [np.sort(part) for part in np.array_split(order, max(1, n // size))]
+    lengths = sorted({len(part) for part in parts})
+    return [np.stack([part for part in parts if len(part) == found]) for found in lengths]
 
 
 def independent_units(groups: Sequence[str], ids: Sequence[str]) -> tuple[str, ...]:
@@ -151,10 +244,47 @@ def _unit_sums(values: Floats, units: Sequence[str]) -> tuple[Floats, Floats]:
     return sums, sizes
 
 
+def _resampled(clusters: int, draws: int, seed: int) -> Iterable[NDArray[Any]]:
+    """Return how often each cluster is drawn, (draws, clusters) in parts; drawn once for all."""
+    drawn = _draw_clusters if clusters * draws > _KEPT else _kept_clusters
+    return drawn(clusters, draws, seed)
+
+
+@lru_cache(maxsize=1)
+def _kept_clusters(clusters: int, draws: int, seed: int) -> tuple[NDArray[Any], ...]:
+    return tuple(_draw_clusters(clusters, draws, seed))
+
+
+def _draw_clusters(clusters: int, draws: int, seed: int) -> Iterator[NDArray[Any]]:
+    rng = np.random.default_rng(seed)
+    step = max(1, _BLOCK // clusters)
+    for start in range(0, draws, step):
+        count = min(step, draws - start)
+        chosen = rng.integers(clusters, size=(count, clusters), dtype=np.int32)
+        chosen += np.arange(count, dtype=np.int32)[:, None] * clusters
+        drawn = np.bincount(chosen.ravel(), minlength=count * clusters)
+        yield drawn.reshape(count, clusters).astype(np.uint16)
+
+
+def bootstrap_means(
+    values: Floats, units: Sequence[str], draws: int, seed: int
+) -> NDArray[np.float64]:
+    """Return the means over clips of bootstrap samples of units, (draws,)."""
+    sums, sizes = _unit_sums(values, units)
+    columns = np.stack([sums, sizes], axis=1)
+    drawn = np.concatenate(
+        [part.astype(np.float64) @ columns for part in _resampled(len(sums), draws, seed)]
+    )
+    return np.asarray(drawn[:, 0] / drawn[:, 1])
+
+
 def bootstrap_interval(
     values: Floats, units: Sequence[str], draws: int, confidence: float, seed: int
 ) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of a mean over clips, resampling units.
+    """Return the bootstrap interval of a mean over clips, resampling units.
+
+    The percentile interval, widened about the mean by sqrt(k / (k - 1)) for k units: the spread of
+    k units about their own mean is short by that factor of their spread about the true one.
 
     Parameters
     ----------
@@ -169,17 +299,72 @@ def bootstrap_interval(
     seed : int
         Seed of the draws.
     """
-    sums, sizes = _unit_sums(values, units)
-    rng = np.random.default_rng(seed)
-    clusters = len(sums)
-    step = max(1, _BLOCK // clusters)
-    means = []
-    for start in range(0, draws, step):
-        chosen = rng.integers(clusters, size=(min(step, draws - start), clusters))
-        means.append(sums[chosen].sum(axis=1) / sizes[chosen].sum(axis=1))
+    means = bootstrap_means(values, units, draws, seed)
+    return _percentiles(means, float(np.mean(values)), len(set(units)), confidence)
+
+
+def _percentiles(
+    means: Floats, centre: float, units: int, confidence: float
+) -> tuple[float, float]:
     tail = (1 - confidence) / 2
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
-    return float(low), float(high)
+    quantiles = np.quantile(means, [tail, 1 - tail])
+    low, high = centre + (quantiles - centre) * np.sqrt(units / (units - 1))
+    return min(float(low), centre), max(float(high), centre)
+
+
+@dataclass(frozen=True)
+class SubjectScores:
+    """One subject's scores, with the unit that each clip is drawn with."""
+
+    own: Floats
+    units: tuple[str, ...]
+
+
+def hierarchical_interval(
+    subjects: Sequence[SubjectScores],
+    draws: int,
+    confidence: float,
+    seed: int,
+    *,
+    resample_subjects: bool = True,
+) -> tuple[float, float]:
+    """Return the interval of the mean over subjects of their mean over clips.
+
+    Each sample draws subjects with replacement and, within each of those drawn, units of clips.
+    With one subject, or without ``resample_subjects``, clips alone are drawn: the interval then
+    speaks of other clips for these subjects, not of other people.
+
+    Parameters
+    ----------
+    subjects : sequence of SubjectScores
+    draws : int
+        Bootstrap samples.
+    confidence : float
+        Coverage aimed at.
+    seed : int
+        Seed of the draws.
+    resample_subjects : bool
+        Whether subjects are drawn too.
+    """
+    if not subjects:
+        raise DataError("no subjects to resample", expected="at least 1", found=0)
+    seeds = np.random.SeedSequence(seed).spawn(len(subjects) + 1)
+    means = np.stack(
+        [
+            bootstrap_means(s.own, s.units, draws, int(one.generate_state(1)[0]))
+            for s, one in zip(subjects, seeds[1:], strict=True)
+        ],
+        axis=1,
+    )  # (draw, subject)
+    centre = float(np.mean([s.own.mean() for s in subjects]))
+    count = len(subjects)
+    if count == 1 or not resample_subjects:
+        units = min(len(set(s.units)) for s in subjects)
+        return _percentiles(means.mean(axis=1), centre, units, confidence)
+    rng = np.random.default_rng(seeds[0])
+    chosen = rng.integers(count, size=(draws, count))
+    drawn = np.take_along_axis(means, chosen, axis=1).mean(axis=1)
+    return _percentiles(drawn, centre, count, confidence)
 
 
 def sign_flip_p(differences: Floats, units: Sequence[str], draws: int, seed: int) -> float:
@@ -204,6 +389,26 @@ def sign_flip_p(differences: Floats, units: Sequence[str], draws: int, seed: int
     reached = 0
     step = max(1, _BLOCK // len(sums))
     for start in range(0, draws, step):
-        signs = rng.integers(0, 2, size=(min(step, draws - start), len(sums))) * 2 - 1
-        reached += int((np.abs(signs @ sums) >= observed - 1e-12 * max(1.0, observed)).sum())
+        count = min(step, draws - start)
+        packed = np.frombuffer(rng.bytes(-(-count * len(sums) // 8)), dtype=np.uint8)
+        signs = np.unpackbits(packed, count=count * len(sums)).reshape(count, len(sums))
+        flipped = 2 * (signs.astype(np.float64) @ sums) - sums.sum()
+        reached += int((np.abs(flipped) >= observed - 1e-12 * max(1.0, observed)).sum())
     return (reached + 1) / (draws + 1)
+
+
+def false_discovery(p: Iterable[float]) -> list[float]:
+    """Return Benjamini and Hochberg's q of each of several P values.
+
+    Reporting what has q below 0.05 keeps the expected share of false findings among those reported
+    below 0.05 (Benjamini and Hochberg 1995; valid also under positive dependence, such as between
+    metrics of the same clips: Benjamini and Yekutieli 2001, doi 10.1214/aos/1013699998).
+    """
+    found = np.asarray([*p], dtype=np.float64)
+    if found.size == 0:
+        return []
+    order = np.argsort(found, kind="stable")[::-1]
+    scaled = found[order] * len(found) / np.arange(len(found), 0, -1)
+    q = np.empty_like(found)
+    q[order] = np.minimum.accumulate(np.minimum(scaled, 1.0))
+    return [float(value) for value in q]

@@ -15,7 +15,8 @@ from brainflix.artifacts import open_artifact, read_strings
 from brainflix.errors import ArtifactError, DataError
 from brainflix.evaluation.audit import split_audit
 from brainflix.evaluation.baselines import mean_clip
-from brainflix.evaluation.clips import Clips, Frames, check_frames
+from brainflix.evaluation.clips import Clips, check_frames
+from brainflix.evaluation.frames import Frames, take
 
 NETWORK, RIDGE = "network", "ridge"
 
@@ -64,7 +65,7 @@ class StudyClips:
         rows = [place[name] for name in ids]
         labels = {name: tuple(column[k] for k in rows) for name, column in self.test.labels.items()}
         groups = tuple(self.test.groups[k] for k in rows)
-        return Clips(self.test.frames[rows], tuple(ids), groups, labels)
+        return Clips(take(self.test.frames, rows), tuple(ids), groups, labels)
 
 
 def read_study(path: Path) -> StudyClips:

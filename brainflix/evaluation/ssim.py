@@ -205,3 +205,24 @@ def ssim_pairs(
     ndarray of float64, shape (n, k)
     """
     return np.array([[predicted.score(i, true, j) for j in row] for i, row in enumerate(partners)])
+
+
+def ssim_every(true: NDArray[Any], predicted: NDArray[Any]) -> Floats:
+    """Return SSIM of every prediction with every true clip, (prediction, true clip).
+
+    Clips are cut into pieces that fit a processor's cache with all that is kept of them.
+    """
+    check_clips(true, predicted)
+    _check_size(true)
+    count, frames, height, width = (*true.shape[:3], true.shape[3] * 3)
+    positions = height - WINDOW + 1
+    rows = max(2 * WINDOW, _STRIP // width)
+    total = np.zeros((len(predicted), count))
+    every = np.tile(np.arange(count), (len(predicted), 1))
+    for frame in range(frames):
+        for k in range(0, positions, rows):
+            piece = np.s_[:, frame : frame + 1, k : k + rows + WINDOW - 1]
+            used = min(rows, positions - k)
+            part = ssim_pairs(SsimReference(true[piece]), SsimReference(predicted[piece]), every)
+            total += part * used
+    return total / (frames * positions)

@@ -28,7 +28,7 @@ from brainflix.evaluation.inputs import (
 )
 from brainflix.evaluation.judges import load_judges
 from brainflix.evaluation.metrics import usable
-from brainflix.evaluation.scoring import Scorer, score_subject
+from brainflix.evaluation.scoring import Scorer, add_q, score_subject
 from brainflix.evaluation.vectors import vector_identification, vector_scores
 from brainflix.provenance import code_digest
 
@@ -80,10 +80,11 @@ def evaluate(
         if (study, *ids) not in constants:
             fixed = scorer.constants(true, studies[study].mean_training_clip)
             constants[(study, *ids)] = fixed
-        entries, scored = score_subject(scorer, true, variants, constants[(study, *ids)])
+        scored = score_subject(scorer, true, variants, constants[(study, *ids)])
         vectors, more = _vector_entries(ours, name, targets[study])
-        subjects[name] = {"metrics": entries, "vectors": vectors}
-        rows += [(study, subject, *row) for row in [*scored, *more]]
+        subjects[name] = {"metrics": scored.entries, "vectors": vectors}
+        rows += [(study, subject, *row) for row in [*scored.rows, *more]]
+    add_q({name: content["metrics"] for name, content in subjects.items()})
     content = {
         "subjects": subjects,
         "comparison": _comparisons(ours, compare, targets, studies, [*videos], options),

@@ -1,0 +1,113 @@
+"""What a metric is, and the registry of all of them."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from brainflix.evaluation.clips import Clips, Feature
+from brainflix.evaluation.inference import Scores
+from brainflix.evaluation.judges import Judges
+from brainflix.evaluation.pairs import PairKernel, score_pairs
+from brainflix.registry import Registry
+
+
+@dataclass(frozen=True)
+class Note:
+    """A metric in words, for the report."""
+
+    title: str
+    shows: str
+    hides: str
+    unit: str = ""
+    short: str = ""  # for a narrow place, where it differs from the title
+    better: str = "higher"
+
+
+class Metric(ABC):
+    """A family of scores that share a computation.
+
+    Parameters
+    ----------
+    judges : Judges
+        The pretrained models at hand; ``needs`` names those that this metric cannot do without.
+    seed : int
+        Seed of what the metric samples, if it samples.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    ways: ClassVar[int] = 2  # of the n-way families; `lookup` sets it
+
+    def __init__(self, judges: Judges, seed: int = 0) -> None:
+        self.judges, self.seed = judges, seed
+
+    def features(self) -> Mapping[str, Feature]:
+        """Return what is computed of each clip by itself, by name; one pass serves all metrics."""
+        return {}
+
+    @abstractmethod
+    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+        """Return the scores by name.
+
+        Parameters
+        ----------
+        true, predicted : Clips
+            Clip i of one belongs to clip i of the other.
+        pairs : bool
+            Whether to score each reconstruction against other clips too, for chance.
+        """
+
+    @classmethod
+    @abstractmethod
+    def note(cls, name: str) -> Note:
+        """Return what the score called ``name`` means."""
+
+    @classmethod
+    def obstacle(cls, judges: Judges) -> str | None:
+        """Return why this metric cannot be computed with the models at hand, None if it can."""
+        for need in cls.needs:
+            reason = judges.lacks(need)
+            if reason is not None:
+                return reason
+        return None
+
+
+class PairMetric(Metric):
+    """A score of two clips' frames, such as SSIM; its kernel may serve several metrics at once."""
+
+    name: ClassVar[str]
+    kernel: ClassVar[type[PairKernel]]
+    lower: ClassVar[bool] = False
+
+    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+        wanted = {type(self).kernel: {self.name: self.lower}}
+        return score_pairs(wanted, true, predicted, pairs=pairs, seed=self.seed)
+
+
+METRICS: Registry[type[Metric]] = Registry("metric")
+_WAYS = re.compile(r"(?<![A-Za-z0-9])(\d+)way")
+
+
+def lookup(name: str) -> type[Metric]:
+    """Return a metric by its name; ``50way`` is the family ``nway`` with n = 50.
+
+    Raises
+    ------
+    ConfigError
+        When there is none of that name.
+    """
+    match = _WAYS.search(name)
+    if match is None or name in METRICS:
+        return METRICS[name]
+    ways = int(match[1])
+    family = METRICS[_WAYS.sub("nway", name)]
+    return type(family.__name__, (family,), {"ways": ways, "__doc__": family.__doc__})
+
+
+def note(name: str) -> Note:
+    """Return what a score means, by its name in metrics.json."""
+    family = "attributes" if name.startswith("attribute@") else name
+    return lookup(family).note(name)
