@@ -17,6 +17,7 @@ MODULES = {
     "bold5000": "brainflix.studies.bold5000",
     "cc2017": "brainflix.studies.cc2017",
     "had": "brainflix.studies.had",
+    "glmsingle": "brainflix.studies.glmsingle",
     "god": "brainflix.studies.god",
 }
 
