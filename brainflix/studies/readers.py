@@ -19,6 +19,7 @@ MODULES = {
     "had": "brainflix.studies.had",
     "glmsingle": "brainflix.studies.glmsingle",
     "god": "brainflix.studies.god",
+    "mosaic": "brainflix.studies.mosaic",
 }
 
 
