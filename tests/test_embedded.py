@@ -73,6 +73,57 @@ def test_text_becomes_the_clip_it_describes(unseen):
         assert share >= expected[name] - deviation - 0.1, (name, share, expected[name])
 
 
+def test_training_dwells_on_the_object_and_lets_go_of_it():
+    import torch
+
+    from brainflix.embedded.denoiser import emphasise
+
+    reached = torch.zeros(2, 8, 16, 16, dtype=torch.bool)
+    reached[:, :, :4, :8] = True
+    early, late = emphasise(reached, 0.5), emphasise(reached, 1.0)
+    assert early.mean() == pytest.approx(1.0)
+    assert (early[reached].mean() / early[~reached].mean()).item() == pytest.approx(5.0)
+    assert torch.equal(late, torch.ones_like(late))
+    between = emphasise(reached, 0.85)
+    assert (between[reached].mean() / between[~reached].mean()).item() == pytest.approx(3.0)
+
+
+def test_time_steps_gather_in_the_middle_and_reach_both_ends():
+    import torch
+
+    from brainflix.embedded.denoiser import draw_times
+
+    times = draw_times(20000, torch.Generator().manual_seed(0))
+    assert times.min() >= 0
+    assert times.max() <= 999
+    middle = ((times >= 320) & (times < 640)).float().mean().item()
+    assert middle == pytest.approx(0.5 * 0.32 + 0.5 * 0.683, abs=0.02)
+    assert (times < 50).float().mean().item() > 0.02
+
+
+def test_convolutions_keep_what_the_transformer_is_given():
+    import torch
+
+    from brainflix.models.space_time import SpaceTimeTransformer
+
+    torch.manual_seed(0)
+    model = SpaceTimeTransformer(
+        height=8, width=8, patch=4, dim=16, layers=1, heads=2, text_dim=6, text_tokens=3, local=4
+    )
+    noisy, text = torch.randn(2, 4, 8, 8, 8), torch.randn(2, 3, 6)
+    assert torch.count_nonzero(model(noisy, torch.tensor(5), text)) == 0  # starts from nothing
+    torch.nn.init.normal_(model.out.weight)
+    out = model(noisy, torch.tensor(5), text)
+    assert out.shape == noisy.shape
+    # a change of one frame is seen in the others only through the transformer
+    other = noisy.clone()
+    other[:, :, 7] += 1
+    torch.nn.init.zeros_(model.head.weight)
+    changed = (model(other, torch.tensor(5), text) - model(noisy, torch.tensor(5), text)).abs()
+    assert changed[:, :, :7].max() == 0
+    assert changed[:, :, 7].max() > 0
+
+
 def test_a_small_budget_trains_every_part(tmp_path):
     from brainflix.embedded.train import Budget, train
 
@@ -88,7 +139,6 @@ def test_a_small_budget_trains_every_part(tmp_path):
         frame_steps=2,
         video_steps=2,
         denoiser_clips=6,
-        denoiser_first_steps=2,
         denoiser_steps=2,
     )
     train(tmp_path / "models", seed=1, budget=budget, assessed=50)

@@ -13,6 +13,7 @@ from brainflix.simulation.world import (
     captions,
     centres,
     is_held_out,
+    object_cells,
     render,
     sample_scenes,
     vocabulary,
@@ -87,6 +88,17 @@ def test_centres_follow_the_object():
     moving = scene(motion="circling")
     seen = [centroid(frame)[:2] for frame in render(moving)]
     np.testing.assert_allclose(centres(moving), seen, atol=1.0)
+
+
+def test_object_cells_hold_the_object_and_little_else():
+    moving = scene(motion="right", radius=11.0)
+    cells = object_cells(moving, 16)
+    assert cells.shape == (8, 16, 16)
+    for frame, reached in zip(render(moving).astype(float), cells, strict=True):
+        red = (frame[..., 0] > 80) & (frame[..., 0] > 2 * frame[..., 1:].max(-1))
+        shown = red.reshape(16, 4, 16, 4).any(axis=(1, 3))
+        assert not (shown & ~reached).any()
+        assert reached.sum() < 2 * shown.sum()
 
 
 def test_panning_moves_the_background_alone():

@@ -101,9 +101,11 @@ def generate_from_captions(
     sampler = Sampler(scheduler, steps, guidance)
     denoise = as_function(parts["denoiser"])
     generator = torch.Generator().manual_seed(seed)
+    size = parts["denoiser"].config  # type: ignore[attr-defined]
+    shape = (size.in_channels, size.frames, size.height, size.width)
     clips = []
     for text in hidden.split(32):
-        noise = torch.randn((len(text), 4, 8, 8, 8), generator=generator)
+        noise = torch.randn((len(text), *shape), generator=generator)
         times = sampler.timesteps()
         start = sampler.start(noise, times).to(device())
         negative = empty.expand(len(text), -1, -1).to(device())

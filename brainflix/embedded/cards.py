@@ -81,15 +81,14 @@ def write_cards(out: Path, figures: Mapping[str, Any]) -> None:
         "text-to-video": {
             "library": "diffusers",
             "title": "Embedded text-to-video model",
-            "purpose": "VAE (4 x 8 x 8 latents a frame), text encoder, space-time transformer and"
+            "purpose": "VAE (4 x 16 x 16 latents a frame), text encoder, space-time transformer and"
             " scheduler in the layout of diffusers.",
             "combinations": _SOME,
             "data": f"{budget['vae_clips']} (VAE) and {budget['denoiser_clips']} (denoiser) clips",
             "training": f"VAE {budget['vae_steps']} + {budget['vae_object_steps']} steps of 40"
-            " crops; denoiser"
-            f" {budget['denoiser_first_steps']} + {budget['denoiser_steps']} steps of 64 clips"
-            " (plain, then shifted cosine schedule), velocity prediction, moving average;"
-            " learning curves in vae-curve.csv and denoiser-curve.csv",
+            f" crops; denoiser {budget['denoiser_steps']} steps of 64 clips, shifted cosine"
+            " schedule, velocity prediction, more weight on the object until 70 % of the steps,"
+            " moving average; learning curves in vae-curve.csv and denoiser-curve.csv",
             "table": _table(
                 _rows(figures, "text_to_video", "text-to-video shows the right")
                 + _rows(figures, "vae_ssim", "SSIM of the VAE's reconstructions")

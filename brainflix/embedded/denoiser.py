@@ -15,7 +15,8 @@ from brainflix.embedded.clip import tokenize
 from brainflix.embedded.training import Curve, cosine, device
 from brainflix.models.space_time import SpaceTimeTransformer
 
-SHIFT = 4.0
+SHIFT = 6.0
+_OBJECT_WEIGHT = 5.0  # of the cells that the object reaches, beside 1 elsewhere
 
 
 def shifted_cosine(steps: int, shift: float) -> list[float]:
@@ -84,6 +85,56 @@ def mix_conditioning(hidden: Tensor, empty: Tensor, generator: torch.Generator) 
     return torch.where((draw > 0.9)[:, None, None], empty, mixed)
 
 
+def draw_times(batch: int, generator: torch.Generator) -> Tensor:
+    """Draw time steps: half of them uniform, half around the middle of the schedule.
+
+    The middle is where the text decides most: there a caption that names another object costs
+    three to four times as much as at either end.
+    """
+    uniform = torch.randint(1000, (batch,), generator=generator)
+    middle = 480 + 160 * torch.randn(batch, generator=generator)
+    chosen = torch.rand(batch, generator=generator) < 0.5
+    return torch.where(chosen, uniform, middle.clamp(0, 999).long())
+
+
+def emphasise(reached: Tensor, progress: float) -> Tensor:
+    """Return the weight of each cell of the latents, with a mean of 1.
+
+    The object fills an eighth of a clip but is what most of its caption is about. Its cells weigh
+    more until 70 % of the training; to the end all weights return to 1, because weights that
+    depend on the answer bias the expected answer.
+
+    Parameters
+    ----------
+    reached : Tensor of bool, shape (clip, frame, h, w)
+        The cells that the object reaches.
+    progress : float
+        0 at the start of training, 1 at its end.
+    """
+    strength = (_OBJECT_WEIGHT - 1) * min(1.0, (1 - progress) / 0.3)
+    weight = 1 + strength * reached.float()
+    return weight / weight.mean()
+
+
+def build_optimisers(model: nn.Module) -> list[torch.optim.Optimizer]:
+    """Return Muon (Jordan et al. 2024) for the blocks' matrices and AdamW for all else.
+
+    On this task 400 steps with Muon left two percent less loss than as many with AdamW alone, at
+    an eighth more time a step.
+    """
+    matrices = [
+        parameter
+        for name, parameter in model.named_parameters()
+        if name.startswith("blocks.") and name.endswith("weight") and parameter.ndim == 2
+    ]
+    chosen = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    return [
+        torch.optim.Muon(matrices, lr=1.5e-3, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=1e-3, weight_decay=0.01, betas=(0.9, 0.98)),
+    ]
+
+
 def train_denoiser(
     latents: Tensor,
     hidden: Tensor,
@@ -93,13 +144,14 @@ def train_denoiser(
     batch: int = 64,
     shift: float = SHIFT,
     start: SpaceTimeTransformer | None = None,
+    reached: Tensor | None = None,
     on_snapshot: Callable[[SpaceTimeTransformer, int], None] | None = None,
 ) -> tuple[SpaceTimeTransformer, Curve]:
     """Train with velocity prediction and return the moving average of the weights.
 
     Parameters
     ----------
-    latents : Tensor, shape (clip, 4, frame, 8, 8)
+    latents : Tensor, shape (clip, 4, frame, 16, 16)
         Scaled latents.
     hidden : Tensor, shape (clip, phrasing, token, dim)
         Text conditioning of each clip's captions.
@@ -111,17 +163,27 @@ def train_denoiser(
         Shift of the noise schedule, see :func:`shifted_cosine`.
     start : SpaceTimeTransformer, optional
         Weights to go on from.
+    reached : Tensor of bool, shape (clip, frame, 16, 16), optional
+        Cells that show the object. Given, training dwells on them and on the middle of the
+        schedule, see :func:`emphasise` and :func:`draw_times`.
     on_snapshot : callable, optional
         Called with the averaged model and the step every 500 steps.
     """
     torch.manual_seed(seed)
     if start is None:
-        start = SpaceTimeTransformer(text_dim=hidden.shape[-1], text_tokens=hidden.shape[-2])
+        start = SpaceTimeTransformer(
+            height=latents.shape[-2],
+            width=latents.shape[-1],
+            patch=4,
+            local=16,
+            text_dim=hidden.shape[-1],
+            text_tokens=hidden.shape[-2],
+        )
     model = start.to(device()).train()
     average = copy.deepcopy(model).eval()
     compiled = torch.compile(model)  # fuses what lies between the matrix products: twice as fast
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01, betas=(0.9, 0.98))
-    schedule = cosine(optimiser, steps, warmup=300)
+    optimisers = build_optimisers(model)
+    schedules = [cosine(optimiser, steps, warmup=300) for optimiser in optimisers]
     scheduler = build_scheduler(shift)
     generator = torch.Generator().manual_seed(seed)
     curve = Curve("denoiser")
@@ -129,18 +191,24 @@ def train_denoiser(
         index = torch.randint(len(latents), (batch,), generator=generator)
         clean = latents[index].float()
         noise = torch.randn(clean.shape, generator=generator)
-        time = torch.randint(1000, (batch,), generator=generator)
+        if reached is None:
+            time = torch.randint(1000, (batch,), generator=generator)
+        else:
+            time = draw_times(batch, generator)
         text = mix_conditioning(hidden[index].float(), empty, generator).to(device())
         noisy = scheduler.add_noise(clean, noise, time).to(device())
         target = scheduler.get_velocity(clean, noise, time).to(device())
         with torch.autocast(device().type, dtype=torch.bfloat16):
             output = compiled(noisy, time.to(device()), text)
-        loss = nn.functional.mse_loss(output.float(), target)
-        optimiser.zero_grad(set_to_none=True)
+        error = (output.float() - target).square()
+        if reached is not None:
+            error = error * emphasise(reached[index], step / steps)[:, None].to(device())
+        loss = error.mean()
+        model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+        for part in (*optimisers, *schedules):
+            part.step()
         _follow(average, model, min(0.998, (step + 1) / (step + 20)))
         curve.log(step, loss=loss.item())
         if on_snapshot is not None and (step + 1) % 500 == 0:

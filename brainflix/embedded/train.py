@@ -31,7 +31,7 @@ from brainflix.embedded.denoiser import build_scheduler, encode_text, train_deno
 from brainflix.embedded.text import train_text_encoder
 from brainflix.embedded.training import device
 from brainflix.embedded.vae import encode_clips, train_vae
-from brainflix.simulation.world import SIZE
+from brainflix.simulation.world import SIZE, object_cells
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Budget:
     """
 
     vae_clips: int = 3000
-    vae_steps: int = 2300
-    vae_object_steps: int = 1000
+    vae_steps: int = 1000
+    vae_object_steps: int = 500
     text_scenes: int = 20000
     text_steps: int = 1500
     clip_clips: int = 6000
@@ -51,9 +51,8 @@ class Budget:
     clip_last_steps: int = 500
     frame_steps: int = 1500
     video_steps: int = 3000
-    denoiser_clips: int = 10000
-    denoiser_first_steps: int = 2000
-    denoiser_steps: int = 5000
+    denoiser_clips: int = 12000
+    denoiser_steps: int = 7000
 
 
 def train(out: Path, seed: int = 0, budget: Budget | None = None, assessed: int = 240) -> None:
@@ -141,10 +140,8 @@ def train_classifier_parts(out: Path, seed: int, budget: Budget) -> None:
 def train_denoiser_part(out: Path, seed: int, budget: Budget, snapshots: bool = False) -> None:
     """Train the denoiser on the latents and captions of a new pool of scenes.
 
-    The first steps use the plain cosine schedule, which teaches what clips look like; the others
-    the shifted one that is shipped, which teaches what the text says. With ``snapshots`` the
-    averaged model is saved every 500 steps, so that what comes after can be tried while training
-    goes on.
+    With ``snapshots`` the averaged model is saved every 500 steps, so that what comes after can be
+    tried while training goes on.
     """
     folder = out / "text-to-video"
     parts = load_parts(out)
@@ -154,6 +151,7 @@ def train_denoiser_part(out: Path, seed: int, budget: Budget, snapshots: bool = 
     hidden = encode_text(parts["text_encoder"], parts["tokenizer"], texts)
     hidden = hidden.unflatten(0, (len(pool), -1)).half()
     empty = encode_text(parts["text_encoder"], parts["tokenizer"], [""])[0]
+    reached = np.stack([object_cells(scene, latents.shape[-1]) for scene in pool.scenes])
     scheduler = build_scheduler()
     scheduler.save_pretrained(folder / "scheduler")
     _write_model_index(folder)
@@ -163,13 +161,14 @@ def train_denoiser_part(out: Path, seed: int, budget: Budget, snapshots: bool = 
         if snapshots:
             save_half(model, folder / "transformer")
 
-    latents = latents.half()
-    start, first = train_denoiser(
-        latents, hidden, empty, budget.denoiser_first_steps, seed, shift=1.0
-    )
-    first.save(folder / "denoiser-first-curve.csv")
     model, curve = train_denoiser(
-        latents, hidden, empty, budget.denoiser_steps, seed + 1, start=start, on_snapshot=keep
+        latents.half(),
+        hidden,
+        empty,
+        budget.denoiser_steps,
+        seed,
+        reached=torch.from_numpy(reached),
+        on_snapshot=keep,
     )
     save_half(model, folder / "transformer")
     curve.save(folder / "denoiser-curve.csv")

@@ -1,4 +1,4 @@
-"""The embedded VAE: 64 x 64 frames to 4 x 8 x 8 latents and back."""
+"""The embedded VAE: 64 x 64 frames to 4 x 16 x 16 latents and back."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ CROP = 40
 
 
 def build_vae() -> AutoencoderKL:
-    """Return an untrained AutoencoderKL with four latent channels and a factor of eight."""
-    channels = (16, 32, 96, 128)
+    """Return an untrained AutoencoderKL with four latent channels and a factor of four."""
+    channels = (24, 48, 96)
     return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
         block_out_channels=channels,
         layers_per_block=1,
         latent_channels=4,
@@ -134,13 +134,13 @@ def _fit(
 
 @torch.no_grad()
 def encode_clips(vae: AutoencoderKL, clips: object, chunk: int = 32) -> Tensor:
-    """Return the latents' means, shape (clip, 4, frame, 8, 8), float32, not scaled."""
+    """Return the latents' means, shape (clip, 4, frame, 16, 16), float32, not scaled."""
     parts = []
     source = torch.as_tensor(clips)
     for start in range(0, len(source), chunk):
         part = source[start : start + chunk]
         with torch.autocast(device().type, dtype=torch.bfloat16):
             mean = vae.encode(to_pixels(part.flatten(0, 1))).latent_dist.mean
-        mean = mean.float().cpu().unflatten(0, part.shape[:2])  # (clip, frame, 4, 8, 8)
+        mean = mean.float().cpu().unflatten(0, part.shape[:2])  # (clip, frame, 4, 16, 16)
         parts.append(mean.permute(0, 2, 1, 3, 4))
     return torch.cat(parts)

@@ -7,6 +7,7 @@ embedded text-to-video model is made of, because it learns a simple world in an 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -97,6 +98,10 @@ class Block(nn.Module):
 class SpaceTimeTransformer(ModelMixin, ConfigMixin):
     """Predict noise, velocity or sample from noisy latents, a time step and text tokens.
 
+    Tokens are patches of space and time. With ``local`` channels, convolutions over each frame
+    stand before and behind the transformer, with a path past it: the transformer decides what is
+    where, and the convolutions draw its outline.
+
     Parameters
     ----------
     in_channels : int
@@ -109,6 +114,8 @@ class SpaceTimeTransformer(ModelMixin, ConfigMixin):
         Width, depth and attention heads.
     text_dim, text_tokens : int
         The conditioning's size.
+    local : int
+        Channels of the convolutions; 0 for none.
     """
 
     @register_to_config
@@ -125,10 +132,11 @@ class SpaceTimeTransformer(ModelMixin, ConfigMixin):
         heads: int = 4,
         text_dim: int = 64,
         text_tokens: int = 16,
+        local: int = 0,
     ) -> None:
         super().__init__()
         self.patch, self.patch_frames = patch, patch_frames
-        values = in_channels * patch_frames * patch * patch
+        values = (local or in_channels) * patch_frames * patch * patch
         tokens = (frames // patch_frames) * (height // patch) * (width // patch)
         self.embed = nn.Linear(values, dim)
         self.position = nn.Parameter(torch.randn(1, tokens, dim) * 0.02)
@@ -141,8 +149,13 @@ class SpaceTimeTransformer(ModelMixin, ConfigMixin):
         self.blocks = nn.ModuleList(Block(dim, heads, text_dim) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, values)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        if local:
+            self.stem = nn.Conv2d(in_channels, local, 3, padding=1)
+            self.refine = nn.Conv2d(2 * local, 2 * local, 3, padding=1)
+            self.out = nn.Conv2d(2 * local, in_channels, 3, padding=1)
+        last = self.out if local else self.head
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
     def forward(
         self, hidden_states: Tensor, timestep: Tensor, encoder_hidden_states: Tensor
@@ -163,11 +176,15 @@ class SpaceTimeTransformer(ModelMixin, ConfigMixin):
         Tensor
             Same shape as ``hidden_states``.
         """
-        batch, channels, frames, height, width = hidden_states.shape
+        batch, _, frames, height, width = hidden_states.shape
+        x = hidden_states
+        if self.config.local:
+            x = fine = self._by_frame(self.stem, hidden_states)
+        channels = x.shape[1]
         p, q = self.patch, self.patch_frames
         times, rows, columns = frames // q, height // p, width // p
         # (B, C, F, h, w) -> (B, times * rows * columns, C * q * p * p)
-        x = hidden_states.reshape(batch, channels, times, q, rows, p, columns, p)
+        x = x.reshape(batch, channels, times, q, rows, p, columns, p)
         x = x.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(batch, times * rows * columns, -1)
         x = self.embed(x) + self.position
         text = self.text_norm(encoder_hidden_states)
@@ -180,4 +197,19 @@ class SpaceTimeTransformer(ModelMixin, ConfigMixin):
         x = self.head(self.norm(x))
         # (B, times * rows * columns, C * q * p * p) -> (B, C, F, h, w)
         x = x.reshape(batch, times, rows, columns, channels, q, p, p)
-        return x.permute(0, 4, 1, 5, 2, 6, 3, 7).reshape(hidden_states.shape)
+        x = x.permute(0, 4, 1, 5, 2, 6, 3, 7).reshape(batch, channels, frames, height, width)
+        if self.config.local:
+            x = self._by_frame(self._draw, torch.cat([fine, x.to(fine.dtype)], dim=1))
+        return x
+
+    def _draw(self, x: Tensor) -> Tensor:
+        x = nn.functional.silu(x)
+        return self.out(nn.functional.silu(self.refine(x)))
+
+    @staticmethod
+    def _by_frame(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Apply a function of images to each frame of (batch, channel, frame, height, width)."""
+        batch, _, frames = x.shape[:3]
+        # (B, C, F, h, w) -> (B * F, C, h, w), channels last in memory
+        flat = x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        return function(flat).unflatten(0, (batch, frames)).transpose(1, 2)

@@ -263,6 +263,17 @@ def centres(scene: Scene, frames: int = FRAMES) -> Array:
     return np.stack([x, y], axis=1)
 
 
+def object_cells(scene: Scene, cells: int, frames: int = FRAMES) -> NDArray[np.bool_]:
+    """Return which cells of a grid over the frame the object reaches, (frame, cells, cells)."""
+    x, y, radius, _ = (
+        part[:, None, None] for part in _pose(scene, (np.arange(frames) + 0.5) / frames - 0.5)
+    )
+    side = SIZE / cells
+    middle = (np.arange(cells) + 0.5) * side
+    distance = np.hypot(middle[None, None, :] - x, middle[None, :, None] - y)
+    return np.asarray(distance < radius + 0.75 * side)  # a cell is reached by its corner
+
+
 def render(scene: Scene, frames: int = FRAMES, size: int = SIZE) -> NDArray[np.uint8]:
     """Render a scene.
 
