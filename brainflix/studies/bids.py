@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -52,9 +53,12 @@ class BidsStudy(Study):
     or from the task. Without ``stimuli.tsv`` each stimulus of the events is a clip.
     """
 
+    OPTIONS: ClassVar[type[BidsOptions]] = BidsOptions
+
     def __init__(self, source: StudySource) -> None:
         super().__init__(source)
-        self.options = parse(BidsOptions, source.options, where=f"options of study {source.root}")
+        where = f"options of study {source.root}"
+        self.options: BidsOptions = parse(self.OPTIONS, source.options, where=where)
         self._recordings: dict[str, list[Recording]] = {}
         self._runs: dict[str, tuple[Run, ...]] = {}
         self._voxels: dict[str, VoxelSpace] = {}
@@ -113,7 +117,7 @@ class BidsStudy(Study):
             return read_stimuli(self.stimuli_table, self.options.stimuli)
         found: dict[str, Stimulus] = {}
         for recording, showing in self._all_showings():
-            for stimulus in self._unlisted(showing, self._task_split(recording), recording):
+            for stimulus in self._unlisted(showing, self.task_split(recording), recording):
                 before = found.setdefault(stimulus.clip, stimulus)
                 _refuse_two_meanings(before, stimulus, showing)
         return Stimuli(found.values(), self.stimuli_table)
@@ -164,7 +168,7 @@ class BidsStudy(Study):
         splits: dict[str, str] = {}
         for subject in self.subjects():
             for recording in self.recordings(subject):
-                split = self._task_split(recording)
+                split = self.task_split(recording)
                 showings = recording_showings(recording, self.options)
                 for event in presentations(showings, self.stimuli):
                     if split is not None and splits.setdefault(event.clip, split) != split:
@@ -185,7 +189,8 @@ class BidsStudy(Study):
         self._seen.add(file)
         return path
 
-    def _task_split(self, recording: Recording) -> str | None:
+    def task_split(self, recording: Recording) -> str | None:
+        """Return the split of a recording's task, None when the options do not tell."""
         for split, tasks in zip(
             SPLITS, (self.options.train_tasks, self.options.test_tasks), strict=True
         ):
@@ -256,7 +261,7 @@ class BidsStudy(Study):
 
     def _split(self, recording: Recording, events: Sequence[Event]) -> str:
         """Return the one split of a run's clips and task, or refuse a run of both."""
-        task = self._task_split(recording)
+        task = self.task_split(recording)
         found = {self.stimuli.by_clip[event.clip].split or task for event in events} | {task}
         found -= {None}
         if len(found) != 1:
