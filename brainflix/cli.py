@@ -333,8 +333,11 @@ def evaluate(
     vae: Annotated[
         str | None, typer.Option(help="For latent space.", rich_help_panel=_METRICS)
     ] = None,
+    video_model: Annotated[
+        str | None, typer.Option(help="Features of whole clips.", rich_help_panel=_METRICS)
+    ] = None,
     perceptual_model: Annotated[
-        str | None, typer.Option(help="LPIPS or DreamSim.", rich_help_panel=_METRICS)
+        str | None, typer.Option(help="Weights of LPIPS.", rich_help_panel=_METRICS)
     ] = None,
     permutations: Annotated[int, typer.Option(rich_help_panel=_METRICS)] = 2000,
     bootstrap: Annotated[int, typer.Option(rich_help_panel=_METRICS)] = 2000,
@@ -363,7 +366,8 @@ def evaluate(
         "clip_model": clip_model,
         "frame_classifier": frame_classifier,
         "video_classifier": video_classifier,
-        "vae": vae,
+        "vae_model": vae,
+        "video_model": video_model,
         "perceptual_model": perceptual_model,
     }
     outputs = {

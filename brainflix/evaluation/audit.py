@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.errors import DataError
-from brainflix.evaluation.frames import FrameSource
+from brainflix.evaluation.frames import Frames, FrameSource, blocks
 from brainflix.evaluation.identification import correlation_pairs, cosine_pairs
 
 NEAR = 4.0  # grey levels, root mean square over a thumbnail: a copy that was encoded again
@@ -59,7 +59,20 @@ def _digest(clip: NDArray[np.uint8]) -> bytes:
 
 def digests(frames: FrameSource) -> list[bytes]:
     """Return a digest of each clip's frames; equal clips have equal ones."""
-    return [_digest(frames[k]) for k in range(len(frames))]
+    return [_digest(clip) for part in blocks(frames) for clip in frames[part]]
+
+
+def fingerprints(
+    frames: FrameSource, compute: Callable[[Frames], NDArray[Any]]
+) -> tuple[list[bytes], NDArray[Any]]:
+    """Return a digest and a row of ``compute`` for each clip, in one pass."""
+    found: list[bytes] = []
+    rows = []
+    for part in blocks(frames):
+        clips = frames[part]
+        found += [_digest(clip) for clip in clips]
+        rows.append(compute(clips))
+    return found, np.concatenate(rows)
 
 
 def nearest_training(test: NDArray[Any], train: NDArray[Any]) -> NDArray[np.float64]:

@@ -25,7 +25,6 @@ from brainflix.evaluation.pairing import (
 from brainflix.evaluation.panels import parse_layout, split_panels
 from brainflix.evaluation.sources import ClipSource
 
-FAMILIES = ("legacy", "sound")
 MIN_PAIRS = 2
 
 
@@ -101,18 +100,22 @@ def evaluation_options(
 
 
 def chosen_metrics(text: str) -> tuple[str, ...]:
-    """Return the metrics that a list or the name of a family stands for, without repeats."""
-    from brainflix.evaluation.metrics import METRICS
+    """Return the metrics that a list or the name of a family stands for, without repeats.
 
-    chosen: list[str] = []
-    for name in (part.strip() for part in text.split(",")):
-        if name in ("all", *FAMILIES):
-            chosen += [each for each in METRICS if name in ("all", METRICS[each].family)]
-        elif name:
-            METRICS[name]  # an unknown name is an error that lists the known ones
-            chosen.append(name)
+    Raises
+    ------
+    ConfigError
+        When a name is unknown, with those that are known, or there is none.
+    """
+    from brainflix.evaluation.families import LEGACY, SOUND
+    from brainflix.evaluation.metrics import EVERYTHING, check_names
+
+    families = {"all": EVERYTHING, "legacy": LEGACY, "sound": SOUND}
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    chosen = [each for name in names for each in families.get(name, (name,))]
     if not chosen:
         raise ConfigError("no metric is asked for", found=repr(text), where="--metrics")
+    check_names(chosen)
     return tuple(dict.fromkeys(chosen))
 
 

@@ -23,6 +23,7 @@ from brainflix.evaluation.audit import (
     digests,
     duplicates,
     effects,
+    fingerprints,
     nearest,
     shared_volumes,
 )
@@ -41,7 +42,15 @@ from brainflix.evaluation.judges import Judges, load_judges
 from brainflix.evaluation.loading import Loaded, SubjectClips, loaded
 from brainflix.evaluation.metrics import usable, why_skipped
 from brainflix.evaluation.request import Inputs, Request, open_inputs
-from brainflix.evaluation.scoring import Scored, Scorer, add_q, over_subjects, paired, score_system
+from brainflix.evaluation.scoring import (
+    SHUFFLED_PAIRING,
+    Scored,
+    Scorer,
+    add_q,
+    over_subjects,
+    paired,
+    score_system,
+)
 from brainflix.evaluation.sources import combined_digest
 from brainflix.provenance import code_digest
 
@@ -201,6 +210,8 @@ def _entries(
 ) -> dict[str, dict[str, Any]]:
     """Return the metrics of the only subject, or of each with those over all of them."""
     entries = {name: found.entries for name, found in scored.items()}
+    for entry in (each for found in entries.values() for each in found.values()):
+        entry["baselines"].pop(SHUFFLED_PAIRING, None)  # "shuffled" is one such pairing
     add_q(entries)
     if len(entries) == 1:
         ((name, only),) = entries.items()
@@ -219,32 +230,29 @@ def _pooled(
     Chance and baselines are means over subjects. P and q are the largest of any subject's: that
     of "above chance in every subject".
     """
+    over = over_subjects(
+        {name: found.scores for name, found in scored.items()},
+        {name: each.true for name, each in clips.subjects.items()},
+        scorer.options,
+    )
     pooled = {}
     for metric in next(iter(scored.values())).entries:
-        each = {n: found.entries[metric] for n, found in scored.items() if metric in found.entries}
-        own = {n: scored[n].scores[metric].own for n in each}
-        entry: dict[str, Any] = {
+        each = [found.entries[metric] for found in scored.values() if metric in found.entries]
+        names = dict.fromkeys(name for entry in each for name in entry["baselines"])
+        pooled[metric] = {
+            "value": _mean(entry["value"] for entry in each),
+            "interval": None,
             "subjects": len(each),
-            "n": sum(found["n"] for found in each.values()),
+            **over.get(metric, {}),
+            "n": sum(entry["n"] for entry in each),
+            "chance": _mean(entry["chance"] for entry in each),
+            "p": _largest(entry["p"] for entry in each),
+            "q": _largest(entry.get("q") for entry in each),
             "p_is": "the largest of any subject's",
+            "baselines": {
+                name: _mean(entry["baselines"].get(name) for entry in each) for name in names
+            },
         }
-        if all(values is not None for values in own.values()):
-            entry |= over_subjects(
-                {
-                    name: (clips.subjects[name].true.ids, clips.subjects[name].true.groups, values)
-                    for name, values in own.items()
-                },
-                scorer.options,
-            )
-        else:
-            entry |= {"value": _mean(found["value"] for found in each.values()), "interval": None}
-        for key, combine in (("chance", _mean), ("p", _largest), ("q", _largest)):
-            entry[key] = combine(found.get(key) for found in each.values())
-        names = dict.fromkeys(b for found in each.values() for b in found["baselines"])
-        entry["baselines"] = {
-            name: _mean(found["baselines"].get(name) for found in each.values()) for name in names
-        }
-        pooled[metric] = entry
     return pooled
 
 
@@ -300,14 +308,9 @@ def _duplicates(clips: Loaded, training: Clips | None) -> dict[str, Any]:
         sets.append(("train", training.ids, training.frames))
     names = [name for _, found, _ in sets for name in found]
     splits = [split for split, found, _ in sets for _ in found]
-    exact = [digest for *_, frames in sets for digest in digests(frames)]
-    small = np.concatenate(
-        [
-            Clips(frames, found, found).feature("thumbnails", small_rows)
-            for _, found, frames in sets
-            if len(found) > 1
-        ]
-    )
+    prints = [fingerprints(frames, small_rows) for *_, frames in sets]
+    exact = [digest for found, _ in prints for digest in found]
+    small = np.concatenate([rows for _, rows in prints])
     return duplicates(names, splits, exact, small)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from brainflix.artifacts import atomic_path, write_json
-from brainflix.evaluation.metrics import METRICS
+from brainflix.evaluation.metrics import EVERYTHING
 from brainflix.evaluation.standalone import COLUMNS, Row
 
 BASELINE_NAMES = {
@@ -76,7 +76,7 @@ def write_parquet(path: Path, rows: Sequence[Row]) -> None:
 
 def metric_order(names: Iterable[str]) -> list[str]:
     """Return metrics in the order in which they are defined; a family's members by name."""
-    place = {name: k for k, name in enumerate(METRICS)}
+    place = {name: k for k, name in enumerate(EVERYTHING)}
     place["attribute"] = place.get("attributes", len(place))
 
     def key(name: str) -> tuple[int, str]:
@@ -135,7 +135,8 @@ def print_table(content: Mapping[str, Any], stream: Any = None) -> None:
     names = baseline_order(metrics) if wide else ["grey"]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("metric", no_wrap=True)
-    for head in ("value", interval_head(content), "chance", "P", "q", *(_head(name) for name in names)):
+    heads = ["value", interval_head(content), "chance", "P", "q", *map(_head, names)]
+    for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
     for metric in metric_order(metrics):
         table.add_row(metric, *_cells(metrics[metric], names))
