@@ -125,24 +125,29 @@ def _seal_line(stream: BinaryIO) -> bytes:
     return _MAGIC + f"{crc:08x} of the {size} bytes behind this block\n".encode()
 
 
-def _check_seal(path: Path, label: str) -> None:
-    """Raise :class:`ArtifactError` when a sealed file is not as it was written."""
+def _check_seal(path: Path, label: str) -> bool:
+    """Return whether a file is sealed; raise when it is and is not as it was written."""
     facts = path.stat()
     key = (str(path.absolute()), facts.st_ino, facts.st_size, facts.st_mtime_ns)
     if key not in _intact:
         with open(path, "rb") as stream:
             written = stream.read(BLOCK)
             if not written.startswith(_MAGIC):
-                return
+                return False
             _intact[key] = _seal_line(stream).ljust(BLOCK, b" ") == written
     if not _intact[key]:
-        raise ArtifactError(
-            f"the {label} artifact is damaged, or was changed after it was written",
-            expected="the bytes that its first line has the size and CRC-32 of",
-            found=f"{facts.st_size} bytes that differ from them",
-            where=path,
-            remedy=_remedy(path),
-        )
+        raise _damaged(path, label)
+    return True
+
+
+def _damaged(path: Path, label: str) -> ArtifactError:
+    return ArtifactError(
+        f"the {label} artifact is damaged, or was changed after it was written",
+        expected="the bytes that its first line has the size and CRC-32 of",
+        found=f"{path.stat().st_size} bytes that differ from them",
+        where=path,
+        remedy=_remedy(path),
+    )
 
 
 def _remedy(path: Path) -> str:
@@ -171,7 +176,7 @@ def open_artifact(path: str | Path, kind: str | None) -> Iterator[h5py.File]:
     remedy = _remedy(path)
     if not path.is_file():
         raise ArtifactError(f"no {label} artifact", expected="a file", found="nothing", where=path)
-    _check_seal(path, label)
+    sealed = _check_seal(path, label)
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -199,6 +204,8 @@ def open_artifact(path: str | Path, kind: str | None) -> Iterator[h5py.File]:
                 where=path,
                 remedy=remedy,
             )
+        if not sealed:
+            raise _damaged(path, label)
         if not file.attrs.get("complete", False):
             raise ArtifactError(
                 "the artifact is not complete",

@@ -60,6 +60,15 @@ class CleanedWriter:
 
     def write(self, run: Run, index: int, cleaned: CleanedRows, onset: np.ndarray) -> None:
         """Write a run's rows and events; ``onset`` is in s from its first kept row."""
+        unusable = (cleaned.nonfinite | cleaned.constant) & self.keep
+        if unusable[self.keep].all():
+            raise DataError(
+                "no voxel of a run is finite and varies",
+                expected="at least one of those that the training runs leave",
+                found=f"{int(unusable.sum())} that are not",
+                where=f"{run.subject}, run {run.id}",
+                remedy="look at that run; leave it out if it is damaged",
+            )
         group = self.file.create_group(f"runs/{run.id}")
         rows = cleaned.rows if self.keep.all() else cleaned.rows[:, self.keep]
         write_dataset(group, "rows", rows, ("volume", "voxel"))
@@ -68,7 +77,6 @@ class CleanedWriter:
         durations = np.array([event.duration for event in run.events], dtype=np.float64)
         write_dataset(group, "duration", durations, ("event",), units="s")
         write_dataset(group, "clip", [event.clip for event in run.events], ("event",))
-        unusable = (cleaned.nonfinite | cleaned.constant) & self.keep
         group.attrs.update(
             split=run.split,
             group=run.group,

@@ -13,7 +13,13 @@ import numpy as np
 
 from brainflix.errors import BrainflixError, StudyError
 from brainflix.studies.study import VoxelSpace
-from brainflix.studies.volumes import check_extent, read_values, read_volumes, scaled
+from brainflix.studies.volumes import (
+    check_extent,
+    check_integers,
+    read_values,
+    read_volumes,
+    scaled,
+)
 
 AFFINE_TOLERANCE = 1e-3
 HEADER_FAULTS = 25  # nibabel's levels above: it would mend such a header by a guess
@@ -163,6 +169,10 @@ def cifti_axes(image: Any, path: Path) -> tuple[Any, Any]:
 def _cifti_header(image: Any, path: Path) -> SeriesHeader:
     first, models = cifti_axes(image, path)
     step = getattr(first, "step", None)
+    if step and first.unit != "SECOND":
+        raise StudyError(
+            "the CIFTI file is no time series", expected="steps in s", found=first.unit, where=path
+        )
     repetition_time = plausible_seconds(float(step)) if step else None
     return SeriesHeader(len(first), repetition_time, (len(models),), None)
 
@@ -172,6 +182,7 @@ def read_grayordinates(path: Path, space: str) -> VoxelSpace:
     image = open_image(path)
     with readable(path):
         _, models = cifti_axes(image, path)
+        _check_vertices(models, path)
     return VoxelSpace(
         position=np.arange(len(models), dtype=np.int32)[:, None],
         shape=(len(models),),
@@ -179,6 +190,36 @@ def read_grayordinates(path: Path, space: str) -> VoxelSpace:
         structure=np.asarray(models.name, dtype=str),
         vertex=np.asarray(models.vertex, dtype=np.int32),
     )
+
+
+def _check_vertices(models: Any, path: Path) -> None:
+    """Raise :class:`StudyError` when a vertex lies beyond its surface, or occurs twice."""
+    for structure, part, model in models.iter_structures():
+        vertices = model.vertex[model.vertex >= 0]
+        beyond = vertices >= models.nvertices.get(structure, 0)
+        if beyond.any() or len(np.unique(vertices)) < len(vertices):
+            raise StudyError(
+                "the CIFTI file puts values at impossible vertices; its header is damaged",
+                expected=f"different vertices below {models.nvertices.get(structure, 0)}",
+                found=f"{structure}, values {part.start} to {part.stop}: some twice or beyond",
+                where=path,
+                remedy="copy or preprocess it again",
+            )
+
+
+def _check_grayordinates(models: Any, voxels: VoxelSpace, path: Path) -> None:
+    """Raise :class:`StudyError` when a run's grayordinates stand for other places."""
+    chosen = voxels.position[:, 0]
+    whole = len(chosen) == len(models)
+    for known, here in ((voxels.vertex, models.vertex), (voxels.structure, models.name)):
+        if known is not None and not np.array_equal(known, here if whole else here[chosen]):
+            raise StudyError(
+                "the runs of a subject put their grayordinates at different places",
+                expected="the same structures and vertices in the same order in all runs",
+                found="others",
+                where=path,
+                remedy="preprocess the runs into one space of one density",
+            )
 
 
 def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -239,7 +280,10 @@ def read_rows(path: Path, voxels: VoxelSpace) -> np.ndarray:
         header = _header(image, path)
         _check_runs_agree(header, voxels, path)
         if is_cifti(path):
-            rows = np.asarray(image.dataobj, dtype=np.float32)
+            _check_grayordinates(image.header.get_axis(1), voxels, path)
+            rows = np.asarray(image.dataobj)
+            check_integers(rows)
+            rows = np.asarray(rows, dtype=np.float32)
             chosen = voxels.position[:, 0]
             return rows if len(chosen) == rows.shape[1] else rows[:, chosen]
         flat = np.ravel_multi_index(tuple(voxels.position.T), voxels.shape, order="F")

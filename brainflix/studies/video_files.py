@@ -26,7 +26,7 @@ def open_video(path: str | Path) -> Any:
     Raises
     ------
     VideoError
-        When a frame would have more than ``MAX_PIXELS``.
+        When a frame would have more than ``MAX_PIXELS``, or nothing tells how to decode it.
     av.FFmpegError
         When the file is no recording, or damaged.
     """
@@ -34,7 +34,17 @@ def open_video(path: str | Path) -> Any:
 
     container = av.open(str(path), options=OPTIONS)
     for stream in container.streams.video:
-        width, height = stream.codec_context.width, stream.codec_context.height
+        codec = stream.codec_context  # None where the stream's description is damaged
+        if codec is None:
+            container.close()
+            raise VideoError(
+                "the video cannot be decoded",
+                expected="a whole video file",
+                found="a stream without a known codec",
+                where=path,
+                remedy="copy the file again",
+            )
+        width, height = codec.width, codec.height
         if width * height > MAX_PIXELS:
             container.close()
             raise VideoError(

@@ -8,6 +8,7 @@ anywhere in it is found even where the stream still decodes.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import math
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from brainflix.errors import StudyError
 DEFLATE = 1032  # the most by which DEFLATE expands
 SUSPICIOUS = 250  # times; no recording is compressed so far
 SUSPICIOUS_SIZE = 2**30  # bytes above which such a ratio is refused
+LARGEST_INTEGER = 2**28  # stored; read as an integer, nearly every float is above
 _REMEDY = "copy or preprocess it again"
 
 
@@ -50,7 +52,7 @@ def check_extent(image: Any, path: Path) -> None:
         )
     dtype = np.dtype(proxy.dtype)
     header = getattr(image, "nifti_header", image.header)  # of a CIFTI, of a NIfTI
-    bits = int(header["bitpix"])
+    bits = _stored_bits(header, path)
     if dtype.kind not in "iuf" or bits != 8 * dtype.itemsize:
         raise StudyError(
             "the image's values are no plain numbers, or its header is damaged",
@@ -58,6 +60,14 @@ def check_extent(image: Any, path: Path) -> None:
             found=f"{dtype}, {bits} bits",
             where=path,
             remedy=_REMEDY,
+        )
+    if dtype.kind == "f" and (proxy.slope, proxy.inter) != (1.0, 0.0):
+        raise StudyError(
+            "the image holds floats with a scale; its header is damaged",
+            expected="no scl_slope and scl_inter, which serve to store floats as integers",
+            found=f"scl_slope {proxy.slope:g}, scl_inter {proxy.inter:g}",
+            where=path,
+            remedy="copy it again; if it was written like that, write it with the scale applied",
         )
     claimed = int(proxy.offset) + math.prod(shape) * dtype.itemsize
     size = path.stat().st_size
@@ -73,6 +83,21 @@ def check_extent(image: Any, path: Path) -> None:
             where=path,
             remedy=_REMEDY,
         )
+
+
+def _stored_bits(header: Any, path: Path) -> int:
+    """Return the bits a value as the file has them; nibabel replaces them by those of the type."""
+    with open_stream(path) as stream:
+        start = stream.read(74)
+    offset = 14 if header["sizeof_hdr"] == 540 else 72  # NIfTI-2, NIfTI-1
+    return int(np.frombuffer(start, header.endianness + "i2", 1, offset)[0])
+
+
+@contextlib.contextmanager
+def open_stream(path: Path) -> Iterator[Any]:
+    """Open a file for reading from its beginning, decompressed where its name ends in .gz."""
+    with open(path, "rb") as raw:
+        yield gzip.GzipFile(fileobj=raw) if path.name.endswith(".gz") else raw
 
 
 def _check_ratio(path: Path, claimed: int, size: int) -> None:
@@ -112,8 +137,7 @@ def read_volumes(image: Any, path: Path) -> Iterator[np.ndarray]:
     proxy = image.dataobj
     dtype, shape = np.dtype(proxy.dtype), image.shape
     n_bytes = math.prod(shape[:3]) * dtype.itemsize
-    with open(path, "rb") as raw:
-        stream: Any = gzip.GzipFile(fileobj=raw) if path.name.endswith(".gz") else raw
+    with open_stream(path) as stream:
         _exactly(stream, int(proxy.offset), path)
         for _ in range(math.prod(shape[3:])):
             yield np.frombuffer(_exactly(stream, n_bytes, path), dtype)
@@ -145,11 +169,26 @@ def _exactly(stream: BinaryIO, size: int, path: Path) -> bytearray:
 
 
 def scaled(values: np.ndarray, image: Any) -> np.ndarray:
-    """Return stored values as float32, multiplied and shifted as the header says."""
+    """Return stored values as float32, multiplied and shifted as the header says.
+
+    Raises
+    ------
+    ValueError
+        When integers are so large that they are the bits of floats.
+    """
     slope, inter = float(image.dataobj.slope), float(image.dataobj.inter)
+    check_integers(values)
     if slope == 1.0 and inter == 0.0:
         return values.astype(np.float32)
     return (values * slope + inter).astype(np.float32)
+
+
+def check_integers(stored: np.ndarray) -> None:
+    """Raise ValueError when integers are so large that they are the bits of floats."""
+    if stored.dtype.kind in "iu" and stored.dtype.itemsize > 2 and stored.size:
+        largest = max(abs(int(stored.min())), abs(int(stored.max())))
+        if largest > LARGEST_INTEGER:
+            raise ValueError(f"integers up to {largest}: their type in the header is wrong")
 
 
 def read_values(image: Any, path: Path) -> np.ndarray:
