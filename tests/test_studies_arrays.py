@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.io
 import yaml
+from layouts_arrays import write_study
 
 from brainflix.config import StudySource
 from brainflix.errors import ConfigError, StudyError
@@ -228,3 +229,92 @@ def test_the_digits_configuration_is_valid_once_the_root_is_given():
     assert study.reader == "arrays"
     assert study.preprocessing.selection.method == "all"
     open_study(config.source("digits69"))
+
+
+# A study that says all that can be said
+
+
+def described(root, **changes):
+    content = yaml.safe_load((root / "study.yaml").read_text())
+    content.update(changes)
+    (root / "study.yaml").write_text(yaml.safe_dump(content))
+    return open_study(StudySource(reader="arrays", root=str(root / "study.yaml")))
+
+
+def test_a_description_in_full(tmp_path):
+    truth = write_study(tmp_path)
+    study = described(tmp_path)
+    clips = study.clips()
+    assert [clip.id for clip in clips[-3:]] == ["b02", "b01", "b00"]  # the order of the list
+    assert clips[0].captions == ("clip 0", "again 0")
+    assert clips[-1].captions == ("test clip 2",)
+    assert [clip.group for clip in clips[:4]] == ["group-0", "group-0", "group-1", "group-1"]
+    assert clips[0].duration == pytest.approx(2.0, abs=0.3)
+    assert study.frames(clips[0]) is None
+    seen = {"train": 0, "test": 0}
+    for run in study.runs("sub-01"):
+        for event, row in zip(run.events, study.load(run), strict=True):
+            if run.split == "train":
+                expected = truth["train"][int(event.clip[1:]), run.repeat]
+            else:
+                number = truth["names"]["test"].index(f"{event.clip}.mp4")
+                expected = truth["test"][truth["shown"] == number][run.repeat]
+            np.testing.assert_allclose(row, expected, rtol=1e-6)
+            seen[run.split] += 1
+    assert seen == {"train": 19, "test": 12}  # one repeat was not recorded
+    voxels = study.voxels("sub-01")
+    np.testing.assert_array_equal(voxels.position, truth["place"])
+    np.testing.assert_array_equal(voxels.affine, np.diag([3.0, 3, 3, 1]))
+    assert (voxels.shape, voxels.space) == ((4, 3, 2), "T1w")
+    names = {path.name for path in study.files()}
+    assert {"a00.mp4", "order.txt", "train.json", "groups.npy"} <= names
+    assert {path.name for path in study.files("sub-01")} == {"sub-01.h5", "test.npz", "study.yaml"}
+
+
+def test_descriptions_that_do_not_fit(tmp_path):
+    write_study(tmp_path, videos=False)
+    refused(
+        ("captions do not fit", "10 texts", "3 entries"),
+        lambda: described(tmp_path, captions={"train": "test.txt"})._given_captions("train"),
+    )
+    refused(
+        ("groups do not fit",),
+        lambda: described(tmp_path, groups={"train": "test_groups.npy"})._groups("train"),
+    )
+    refused(("holds no stimuli",), lambda: described(tmp_path, stimuli={"train": "none/"}).clips())
+    (tmp_path / "twice.txt").write_text("train/a00.mp4\ntrain/a00.mp4\n")
+    refused(
+        ("names one twice",), lambda: described(tmp_path, stimuli={"train": "twice.txt"}).files()
+    )
+    (tmp_path / "evil.txt").write_text("../a00.mp4\n")
+    refused(
+        ("outside of the study",),
+        lambda: described(tmp_path, stimuli={"train": "evil.txt"}).files(),
+    )
+
+
+def test_a_group_in_both_splits_is_refused(tmp_path):
+    write_study(tmp_path)
+    np.save(tmp_path / "test_groups.npy", np.array([7, 4, 8]))
+    refused(("straddles",), lambda: described(tmp_path).clips())
+
+
+def test_positions_that_do_not_fit(tmp_path):
+    write_study(tmp_path, videos=False)
+    content = yaml.safe_load((tmp_path / "study.yaml").read_text())
+    content["subjects"]["sub-01"]["position"] = "groups.npy"
+    refused(
+        ("positions do not fit",),
+        lambda: described(tmp_path, subjects=content["subjects"]).voxels("sub-01"),
+    )
+
+
+def test_axes_that_do_not_fit(npz):
+    subjects = {"sub-01": {"train": {"responses": "train_r", "axes": ["clip", "repeat", "voxel"]}}}
+    refused(("unknown form", "axes"), lambda: make(npz, subjects=subjects).runs("sub-01"))
+
+
+def test_frames_with_channels_first():
+    values = RNG.integers(0, 256, (6, 3, 5, 4), dtype=np.uint8)
+    frames = picture_frames(values, PictureOptions(channels="first"), "here")
+    np.testing.assert_array_equal(frames, values.transpose(0, 2, 3, 1))

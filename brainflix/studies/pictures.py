@@ -21,6 +21,9 @@ class PictureOptions(Section):
         default="C", description="F: stored column by column, or transposed"
     )
     scale: Positive = Field(default=1.0, description="factor that leads to 0-255")
+    channels: Literal["last", "first"] = Field(
+        default="last", description="first: (clip[, frame], 3, height, width), as torch has it"
+    )
 
 
 def picture_frames(values: np.ndarray, options: PictureOptions, where: str) -> np.ndarray:
@@ -44,6 +47,8 @@ def picture_frames(values: np.ndarray, options: PictureOptions, where: str) -> n
     StudyError
         When the values do not fit the described size, or leave 0-255 after scaling.
     """
+    if options.channels == "first" and values.ndim >= 3:
+        values = np.moveaxis(values, -3, -1)
     size = (options.height, options.width)
     if values.ndim == 1 and None not in size:
         values = _unflatten(values, int(size[0] or 0), int(size[1] or 0), options.order, where)
