@@ -273,6 +273,7 @@ class EvaluationConfig(Section):
         default=None, description="a video classifier, for the features before its classes"
     )
     perceptual_model: str | None = Field(default=None, description="weights of LPIPS")
+    device: str | None = Field(default=None, description="of the models; None: a GPU if there is")
     permutations: int = Field(default=2000, ge=99)
     bootstrap: int = Field(default=2000, ge=100)
     confidence: Fraction = 0.95

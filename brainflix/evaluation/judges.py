@@ -165,12 +165,14 @@ class ModelClassifier:
     ----------
     name : str
         Folder, hub id or ``embedded:NAME``.
+    device : str or None
+        Where it computes; None is a GPU if there is one.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, device: str | None = None) -> None:
         from brainflix.models.classifier import Classifier
 
-        self.model = Classifier.from_pretrained(name).to(_device())
+        self.model = Classifier.from_pretrained(name).to(compute_device(device))
         self.columns = attribute_columns(self.model.labels)
         self.attributes = tuple(self.columns)
 
@@ -207,13 +209,13 @@ def verdicts(
     return found
 
 
-def clip_frame_embedder(name: str) -> Embed:
+def clip_frame_embedder(name: str, device: str | None = None) -> Embed:
     """Return CLIP image embeddings a frame, (clip, frame, dim), unit vectors."""
     import torch
 
     from brainflix.models.clip import Clip
 
-    model = Clip.from_pretrained(name).to(_device())
+    model = Clip.from_pretrained(name).to(compute_device(device))
 
     def embed(frames: Frames) -> NDArray[np.float32]:
         flat = torch.from_numpy(np.ascontiguousarray(frames)).flatten(0, 1)
@@ -230,13 +232,13 @@ def clip_embedding(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.divide(mean, length, out=np.zeros_like(mean), where=length > 0)
 
 
-def latent_encoder(name: str) -> Embed:
+def latent_encoder(name: str, device: str | None = None) -> Embed:
     """Return the latents of a VAE, the mean of its posterior, flat: (clip, dim)."""
     import torch
 
     from brainflix.models.video_vae import VideoVAE
 
-    model = VideoVAE.from_pretrained(name).to(_device())
+    model = VideoVAE.from_pretrained(name).to(compute_device(device))
 
     def encode(frames: Frames) -> NDArray[np.float32]:
         height, width = (side - side % model.factor for side in frames.shape[2:4])
@@ -246,7 +248,7 @@ def latent_encoder(name: str) -> Embed:
     return encode
 
 
-def video_feature_reader(name: str) -> Embed:
+def video_feature_reader(name: str, device: str | None = None) -> Embed:
     """Return what a classifier's last layer reads, (clip, dim); the mean over frames if it has any.
 
     Features of the layer before the classes are what video similarity and Frechet video distances
@@ -255,7 +257,7 @@ def video_feature_reader(name: str) -> Embed:
     import torch
     from torch import nn
 
-    classifier = ModelClassifier(name)
+    classifier = ModelClassifier(name, device)
     last = [m for m in classifier.model.modules() if isinstance(m, nn.Linear)][-1]
     seen: list[Any] = []
     last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
@@ -284,7 +286,7 @@ def load_judges(options: EvaluationConfig) -> Judges:
     }
     found: dict[str, Any] = {}
     classifiers = {
-        key: ModelClassifier(name)
+        key: ModelClassifier(name, options.device)
         for key in ("frame_classifier", "video_classifier")
         if (name := names[key])
     }
@@ -292,15 +294,16 @@ def load_judges(options: EvaluationConfig) -> Judges:
         if key in classifiers and not classifiers[key].columns:
             found[need] = classifiers[key].logits
     if name := names["clip"]:
-        frames = clip_frame_embedder(name)
+        frames = clip_frame_embedder(name, options.device)
         found |= {"clip_frames": frames, "clip": lambda clips: clip_embedding(frames(clips))}
     for key, need, load in (
         ("vae", "latents", latent_encoder),
         ("video", "video_features", video_feature_reader),
-        ("perceptual", "perceptual", load_perceptual),
     ):
         if name := names[key]:
-            found[need] = load(name)
+            found[need] = load(name, options.device)
+    if name := names["perceptual"]:
+        found["perceptual"] = load_perceptual(name)
     return Judges(
         classifiers=tuple(judge for judge in classifiers.values() if judge.columns),
         names={key: name for key, name in names.items() if name},
@@ -308,7 +311,25 @@ def load_judges(options: EvaluationConfig) -> Judges:
     )
 
 
-def _device() -> str:
+def compute_device(name: str | None = None) -> str:
+    """Return a device for models: the one named, else a GPU if there is one.
+
+    Raises
+    ------
+    ConfigError
+        When torch does not know the device, or it is not there.
+    """
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            "the device cannot be used",
+            expected="cpu, or one that torch sees",
+            found=f"{name}: {str(error).splitlines()[0]}",
+            where="device",
+        ) from error
+    return name
