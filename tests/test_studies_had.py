@@ -113,6 +113,20 @@ def test_captions_of_ones_own(study_root):
         assert captions[clip] == ("a person on a bike",)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_listed_files_are_those_of_the_form_alone(study_root, form):
+    study = open_study(source(study_root, **FORMS[form]))
+    clips = [path for path in study.files() if path.suffix == ".mp4"]
+    assert len(clips) == 2 * 4 * SIZE.actions
+    names = {str(path.relative_to(study_root)) for path in study.files("sub-02")}
+    assert sum(name.endswith("_events.tsv") for name in names) == 12
+    folder = {"ciftify": "ciftify", "cycles": "ciftify", "fmriprep": "fmriprep", "pairs": "GLM"}
+    others = [name for name in names if not name.endswith("_events.tsv")]
+    count = {"ciftify": 12, "fmriprep": 12, "cycles": 4, "pairs": 2, "dictionaries": 1}
+    assert len(others) == count[form]
+    assert all(folder.get(form, "prepared_allvoxel_pkl") in name for name in others)
+
+
 @pytest.mark.parametrize("form", SERIES)
 def test_onsets_count_from_twelve_seconds(study_root, form):
     study = open_study(source(study_root, **FORMS[form]))

@@ -15,7 +15,7 @@ from brainflix.studies.bids import BidsStudy
 from brainflix.studies.bids_index import CIFTI, BidsFile
 from brainflix.studies.forms import StudyInForms
 from brainflix.studies.had_betas import HadCycles, HadPrepared
-from brainflix.studies.had_events import ONCE, HadEvents, HadSeriesOptions
+from brainflix.studies.had_events import ONCE, HadCiftifyOptions, HadEvents, HadSeriesOptions
 from brainflix.studies.readers import READERS
 from brainflix.studies.recordings import Recording
 from brainflix.studies.stimuli import Stimuli
@@ -58,10 +58,11 @@ class HadFmriprep(BidsStudy):
 class HadCiftify(HadFmriprep):
     """The published time series: ciftify's, a file a run in a folder a subject."""
 
+    OPTIONS: ClassVar = HadCiftifyOptions
+
     def subjects(self) -> tuple[str, ...]:
         """Return the subjects that are wanted and have results of ciftify."""
-        folder = self.root / "derivatives/ciftify"
-        found = {path.parent.name for path in folder.glob("sub-*/results")}
+        found = {path.parent.name for path in self.series_folder.glob("sub-*/results")}
         return tuple(one for one in self.events.subjects() if one in found)
 
     def recordings(self, subject: str) -> list[Recording]:
@@ -70,7 +71,7 @@ class HadCiftify(HadFmriprep):
             found = []
             for run, table in self.events.tables(subject):
                 stem = f"ses-action01_task-action_run-{run}"
-                path = self.root / f"derivatives/ciftify/{subject}/results/{stem}_Atlas{CIFTI}"
+                path = self.series_folder / subject / "results" / f"{stem}_Atlas{CIFTI}"
                 if not path.is_file():
                     raise self.events.missing(subject, stem, path)
                 entities = {"sub": subject[4:], "ses": "action01", "task": "action"}

@@ -52,6 +52,12 @@ class HadSeriesOptions(BidsOptions, HadChoices):
     )
 
 
+class HadCiftifyOptions(HadSeriesOptions):
+    """The same, for the published series."""
+
+    derivatives: str = "derivatives/ciftify"
+
+
 class HadBetaOptions(HadChoices):
     """The options of the forms that hold betas."""
 
