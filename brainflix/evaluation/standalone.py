@@ -7,8 +7,10 @@ audits; they differ in what they read.
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from brainflix import __version__
 from brainflix.console import announce
+from brainflix.errors import ConfigError
 from brainflix.evaluation.audit import (
     collapse,
     digests,
@@ -121,14 +124,34 @@ def evaluated(request: Request) -> Iterator[Evaluation]:
         f"{inputs.true.where} and {inputs.reconstructed.where}",
     )
     judges = load_judges(request.options)
-    metrics, skipped = usable(request.options.metrics, judges)
+    fewest = min(Counter(pair.subject for pair in inputs.pairing.pairs).values())
+    skipped = too_few(request.options.metrics, fewest)
+    wanted = [name for name in request.options.metrics if name not in skipped]
+    metrics, lacking = usable(wanted, judges)
+    skipped |= {name: why_skipped(name, judges) for name in lacking}
+    if not metrics:
+        raise ConfigError(
+            "no metric can be computed",
+            found="; ".join(f"{name} {reason}" for name, reason in skipped.items()),
+            where="--metrics",
+        )
     scorer = Scorer(metrics, judges, request.options)
     with loaded(inputs, request) as clips:
         yield _evaluate(request, inputs, clips, scorer, skipped)
 
 
+def too_few(names: Sequence[str], clips: int) -> dict[str, str]:
+    """Return the metrics that identify one clip among more than there are, and that in words."""
+    ways = {name: re.match(r"(\d+)way-identification@", name) for name in names}
+    return {
+        name: f"needs {found[1]} clips, and there are {clips}"
+        for name, found in ways.items()
+        if found is not None and int(found[1]) > clips
+    }
+
+
 def _evaluate(
-    request: Request, inputs: Inputs, clips: Loaded, scorer: Scorer, skipped: list[str]
+    request: Request, inputs: Inputs, clips: Loaded, scorer: Scorer, skipped: Mapping[str, str]
 ) -> Evaluation:
     space = _Space(scorer.judges)
     training = _training_clips(clips)
@@ -158,7 +181,7 @@ def _evaluate(
             "collapse": {name: _collapse(each, space) for name, each in clips.subjects.items()},
             **({"shared_volumes": shared_volumes(inputs.windows)} if inputs.windows else {}),
         },
-        "skipped_metrics": {name: why_skipped(name, scorer.judges) for name in skipped},
+        "skipped_metrics": dict(skipped),
         "provenance": _provenance(request, inputs, clips, scorer),
     }
     if request.against is not None:

@@ -145,7 +145,7 @@ def print_table(content: Mapping[str, Any], stream: Any = None) -> None:
     for name, reason in content.get("skipped_metrics", {}).items():
         by_reason.setdefault(str(reason), []).append(name)
     for reason, skipped in by_reason.items():
-        console.print(f"not computed, {reason}: {', '.join(skipped)}", highlight=False)
+        console.print(f"not computed ({reason}): {', '.join(skipped)}", highlight=False)
 
 
 def _head(baseline: str) -> str:
