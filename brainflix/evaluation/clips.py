@@ -38,6 +38,7 @@ class Clips:
     groups: tuple[str, ...]
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     _computed: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _by_id: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_frames(self.frames)
@@ -62,6 +63,7 @@ class Clips:
             tuple(self.ids[k] for k in rows),
             tuple(self.groups[k] for k in rows),
             {name: tuple(column[k] for k in rows) for name, column in self.labels.items()},
+            _by_id=self._by_id,
         )
         for name, values in self._computed.items():
             if isinstance(values, np.ndarray):
@@ -84,6 +86,17 @@ class Clips:
         if name not in self._computed:
             self._computed.update(_in_parts(self.frames, {name: model}, threads=False))
         return self._computed[name]  # type: ignore[no-any-return]
+
+    def remembered(self, name: str, row: int, compute: Callable[[], T]) -> T:
+        """Return what was computed of one clip, of this set or of one that it is a subset of."""
+        key = (name, self.ids[row])
+        if key not in self._by_id:
+            self._by_id[key] = compute()
+        return self._by_id[key]  # type: ignore[no-any-return]
+
+    def remembers(self, name: str, row: int) -> bool:
+        """Return whether :meth:`remembered` has something of a clip."""
+        return (name, self.ids[row]) in self._by_id
 
     def kept(self, name: str, compute: Callable[[], T]) -> T:
         """Return what ``compute`` returned when first called under this name."""
@@ -162,6 +175,11 @@ def check_clips(true: NDArray[Any], predicted: NDArray[Any]) -> None:
             found=predicted.shape[1:],
             remedy="bring them to one shape with brainflix.evaluation.clips.reconcile",
         )
+
+
+def random_rows(n: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Draw clips, in ascending order; of one seed, fewer are a part of more."""
+    return np.sort(np.random.default_rng(seed).permutation(n)[:count])
 
 
 def even_frames(n: int, m: int) -> NDArray[np.int64]:

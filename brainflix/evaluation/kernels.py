@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 DATA_RANGE = 255.0
 PUBLISHED_CAP = 100.0  # dB that the published code gives to a frame without error
 ROUNDING = 1 / 12  # squared grey levels: the mean squared error of rounding to whole levels
-_SAMPLES = 200_000  # samples of one clip worked on at a time
+_SAMPLES = 65_536  # pixels of one clip worked on at a time
 
 
 class _Kernel:
@@ -46,26 +46,21 @@ class _GaussianSsim(_Kernel, ABC):
         """Return the channel that is compared."""
 
     def own(self, true: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Floats]:
-        found = self._scores(true, predicted, np.arange(len(true))[:, None])
-        return {name: scores[:, 0] for name, scores in found.items()}
+        pairs = zip(true, predicted, strict=True)
+        found = [self.every(x[None], y[None]) for x, y in pairs]
+        return {name: np.array([one[name][0, 0] for one in found]) for name in self.names}
 
     def every(self, true: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Floats]:
-        return self._scores(true, predicted, np.tile(np.arange(len(true)), (len(predicted), 1)))
-
-    def _scores(
-        self, true: NDArray[Any], predicted: NDArray[Any], partners: NDArray[np.int64]
-    ) -> dict[str, Floats]:
         check_clips(true, predicted)
         check_size(true, columns=self.whole not in self.names)
         frames, height, width = true.shape[1:4]
         together = max(1, _SAMPLES // (height * width))
-        total = np.zeros((2, *partners.shape))
+        total = np.zeros((2, len(predicted), len(true)))
         for start in range(0, frames, together):
             part = slice(start, min(start + together, frames))
             mine, theirs = (self._windows(clips[:, part]) for clips in (predicted, true))
-            for i, row in enumerate(partners):
-                for k, j in enumerate(row):
-                    total[:, i, k] += np.multiply(mine[i].score(theirs[j]), part.stop - part.start)
+            for i, j in np.ndindex(total.shape[1:]):
+                total[:, i, j] += np.multiply(mine[i].score(theirs[j]), part.stop - part.start)
         total /= frames
         found = {self.whole: total[0], self.columns: total[1]}
         return {name: found[name] for name in self.names}

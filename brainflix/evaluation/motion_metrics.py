@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.evaluation import motion
-from brainflix.evaluation.clips import Clips, Feature
+from brainflix.evaluation.clips import Clips, Feature, random_rows
 from brainflix.evaluation.farneback import farneback, opencv_gray
 from brainflix.evaluation.frames import threaded
 from brainflix.evaluation.identification import correlation_pairs, identified
@@ -18,7 +18,8 @@ from brainflix.evaluation.metric import METRICS, Metric, Note
 
 STILL = 0.25  # grey levels of change between frames that count as none
 STILL_FLOW = 0.05 / motion.SIDE  # of the longer side: flow that counts as none
-_FLOW_PIXELS = 40_000_000  # pixels of flow up to which all clips' end-point errors are computed
+_FLOW = "farneback"
+_FLOW_PIXELS = 20_000_000  # pixels of flow up to which all clips' end-point errors are computed
 
 
 class _MotionMetric(Metric):
@@ -143,19 +144,16 @@ class EndPointError(Metric):
     """Mean end-point error of Farneback's optical flow, as published."""
 
     def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
-        n, flows = len(true), max(1, true.frames.shape[1] - 1)
-        pixels = flows * int(np.prod(true.frames.shape[2:4]))
+        n, pixels = len(true), _flow_pixels(true)
         count = min(n, max(3, _FLOW_PIXELS // (2 * pixels)))
-        chosen = np.sort(np.random.default_rng(self.seed).choice(n, count, replace=False))
-        size = count if count * count * pixels <= 20 * _FLOW_PIXELS else min(4, count)
-        layout = block_sample(count, size, self.seed) if pairs and count > 1 else []
+        chosen = self._chosen(true, count)
+        size = count if count * count * pixels <= 40 * _FLOW_PIXELS else min(4, count)
+        layout = block_sample(count, size, self.seed) if pairs else []
         groups = [part for same in layout for part in same] or [*np.arange(count)[:, None]]
 
         def work(part: NDArray[np.int64]) -> NDArray[np.float64]:
-            x, y = (
-                [farneback(opencv_gray(clip)) for clip in clips.frames[chosen[part]]]
-                for clips in (true, predicted)
-            )
+            x = [true.remembered(_FLOW, k, lambda k=k: _flow(true, k)) for k in chosen[part]]  # type: ignore[misc]
+            y = [_flow(predicted, k) for k in chosen[part]]
             return np.array([[_end_point_error(a, b) for a in x] for b in y])
 
         found = list(threaded(work, groups))
@@ -169,6 +167,13 @@ class EndPointError(Metric):
         facts = {} if count == n else {"scored_clips": count}
         rows = None if count == n else chosen
         return {"epe": Scores(own, blocks=tuple(sampled), facts=facts, lower=True, rows=rows)}
+
+    def _chosen(self, true: Clips, count: int) -> NDArray[np.int64]:
+        """Draw clips; baselines of a subset take those whose true flow is at hand."""
+        known = [k for k in range(len(true)) if true.remembers(_FLOW, k)]
+        if len(known) >= count:
+            return np.asarray(known[:count])
+        return random_rows(len(true), count, self.seed)
 
     @classmethod
     def note(cls, name: str) -> Note:
@@ -185,6 +190,15 @@ class EndPointError(Metric):
             short="EPE",
             better="lower",
         )
+
+
+def _flow_pixels(clips: Clips) -> int:
+    frames, height, width = clips.frames.shape[1:4]
+    return max(1, frames - 1) * height * width
+
+
+def _flow(clips: Clips, row: int) -> NDArray[np.float32]:
+    return farneback(opencv_gray(clips.frames[int(row)]))
 
 
 def _end_point_error(first: NDArray[Any], second: NDArray[Any]) -> float:

@@ -21,6 +21,7 @@ from brainflix.errors import DataError
 Floats = NDArray[np.float64]
 
 
+@lru_cache(maxsize=64)
 def success_table(others: int, ways: int) -> Floats:
     """Return the probability that none of the m better ones is drawn, for m = 0 to ``others``.
 
@@ -96,8 +97,14 @@ def chance(true_classes: int, ways: int) -> float:
 
 
 def top_classes(logits: NDArray[Any], k: int) -> NDArray[np.int64]:
-    """Return the k classes of highest logit, (..., k)."""
-    return np.argsort(logits, axis=-1, kind="stable")[..., -k:]
+    """Return the k classes of highest logit, highest first, (..., k)."""
+    found = np.empty((*logits.shape[:-1], k), dtype=np.int64)
+    left = logits if k == 1 else logits.copy()
+    for place in range(k):
+        found[..., place] = left.argmax(axis=-1)
+        if place + 1 < k:
+            np.put_along_axis(left, found[..., place, None], -np.inf, axis=-1)
+    return found
 
 
 def standing(logits: NDArray[Any], classes: NDArray[np.int64]) -> Standing:
@@ -111,8 +118,9 @@ def standing(logits: NDArray[Any], classes: NDArray[np.int64]) -> Standing:
     """
     chosen = np.take_along_axis(logits, classes, axis=-1)
     best = chosen.max(axis=-1, keepdims=True)
-    tied = (chosen == best).sum(axis=-1)
-    return Standing((logits > best).sum(axis=-1), (logits == best).sum(axis=-1) - tied, tied)
+    tied = np.count_nonzero(chosen == best, axis=-1)
+    above = np.count_nonzero(logits > best, axis=-1)
+    return Standing(above, np.count_nonzero(logits >= best, axis=-1) - above - tied, tied)
 
 
 def standing_pairs(logits: NDArray[Any], classes: NDArray[np.int64]) -> Standing:

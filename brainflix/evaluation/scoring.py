@@ -11,7 +11,7 @@ import numpy as np
 from brainflix.config import EvaluationConfig
 from brainflix.errors import DataError
 from brainflix.evaluation.baselines import grey_clip, repeated
-from brainflix.evaluation.clips import Clips, Feature
+from brainflix.evaluation.clips import Clips, Feature, random_rows
 from brainflix.evaluation.frames import Frames, FrameSource, take
 from brainflix.evaluation.inference import (
     Scores,
@@ -223,7 +223,7 @@ def _baseline_rows(true: Clips, seed: int) -> Any:
     count = max(2, _BASELINE_SAMPLES // one)
     if count >= len(true):
         return None
-    return np.sort(np.random.default_rng(seed).choice(len(true), count, replace=False))
+    return random_rows(len(true), count, seed)
 
 
 def _rows(ids: Sequence[str], variants: Mapping[str, Mapping[str, Scores]]) -> Iterator[Row]:
