@@ -237,9 +237,11 @@ def test_the_statistic_is_that_of_scipy_on_whole_time_courses(movie):
             z.append(np.arctanh(r))
     expected = scipy.stats.ttest_1samp(np.array(z), 0, alternative="greater")
     with h5py.File(voxels) as file:
-        np.testing.assert_allclose(file["t"][()], expected.statistic, rtol=1e-6)
-        np.testing.assert_allclose(file["p"][()], expected.pvalue, rtol=1e-6)
-        np.testing.assert_allclose(file["reproducibility"][()], np.tanh(np.mean(z, axis=0)))
+        np.testing.assert_allclose(file["t"][()], expected.statistic, rtol=1e-5)
+        np.testing.assert_allclose(file["p"][()], expected.pvalue, rtol=1e-4)
+        np.testing.assert_allclose(
+            file["reproducibility"][()], np.tanh(np.mean(z, axis=0)), rtol=1e-5, atol=1e-6
+        )
 
 
 def test_event_related_clips_are_matched_whatever_their_order(tmp_path):
@@ -308,7 +310,7 @@ def test_many_repeats_of_one_set_are_judged_by_disjoint_pairs(tmp_path):
     expected = scipy.stats.ttest_1samp(np.array(z), 0, alternative="greater")
     with h5py.File(voxels) as file:
         assert (file.attrs["dof"], file.attrs["unit"]) == (3, "pairs of repeats")
-        np.testing.assert_allclose(file["t"][()], expected.statistic, rtol=1e-6)
+        np.testing.assert_allclose(file["t"][()], expected.statistic, rtol=1e-5)
         assert file["selected"][()][truth(plan)].mean() > 0.5
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from brainflix.errors import DataError
 
-BLOCK = 2048  # voxels worked on at a time in float64
-RELATIVE_ZERO = 1e-7  # float32 resolves no less of a voxel's largest value
+BLOCK = 512  # voxels worked on at a time; a run of some hundred volumes then fits into the cache
+RELATIVE_ZERO = 2e-6  # what float32 leaves of a voxel that does not vary, relative to its values
 
 
 @dataclass(frozen=True)
@@ -94,28 +94,40 @@ def clean_rows(rows: np.ndarray, basis: np.ndarray, standardize: bool = True) ->
     Returns
     -------
     CleanedRows
-        Computed in float64 a block of voxels at a time, stored as float32.
+        Computed in float32 about each voxel's first value, a block of voxels at a time.
     """
     n_volumes, n_voxels = rows.shape
     cleaned = np.empty((n_volumes, n_voxels), dtype=np.float32)
     nonfinite = np.zeros(n_voxels, dtype=bool)
     constant = np.zeros(n_voxels, dtype=bool)
-    for start in range(0, n_voxels, BLOCK):
-        part = slice(start, start + BLOCK)
-        block = rows[:, part].astype(np.float64)
-        nonfinite[part] = bad = ~np.isfinite(block).all(axis=0)
-        if bad.any():
-            block[:, bad] = 0.0
-        largest = np.maximum(block.max(axis=0), -block.min(axis=0))
-        block -= basis @ (basis.T @ block)
-        deviation = np.sqrt(np.einsum("tv,tv->v", block, block) / n_volumes)
-        still = deviation <= RELATIVE_ZERO * largest
-        constant[part] = still & ~bad
-        block[:, still] = 0.0
-        if standardize:
-            block /= np.where(still, 1.0, deviation)
-        cleaned[:, part] = block
+    regressors = np.ascontiguousarray(basis, dtype=np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for start in range(0, n_voxels, BLOCK):
+            part = slice(start, start + BLOCK)
+            block, first = _about_first(rows[:, part])
+            weights = regressors.T @ block  # (regressor, voxel)
+            block -= regressors @ weights
+            squares = np.einsum("tv,tv->v", block, block)
+            if not np.isfinite(squares).all():
+                nonfinite[part] = bad = ~np.isfinite(rows[:, part]).all(axis=0)
+                block[:, bad], first[bad], squares[bad], weights[:, bad] = 0.0, 0.0, 0.0, 0.0
+            deviation = np.sqrt(squares / n_volumes)
+            removed = np.sqrt(np.einsum("rv,rv->v", weights, weights) / n_volumes)
+            still = deviation <= RELATIVE_ZERO * (np.abs(first) + removed)
+            constant[part] = still & ~nonfinite[part]
+            factor = np.where(still, 0.0, 1.0 / np.where(still, 1.0, deviation))
+            if not standardize:
+                factor = np.where(still, 0.0, 1.0)
+            np.multiply(block, factor.astype(np.float32), out=cleaned[:, part])
     return CleanedRows(cleaned, nonfinite, constant)
+
+
+def _about_first(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows less the first one as new float32 (volume, voxel), and the first one."""
+    first = rows[0].copy()
+    if rows.dtype == np.float32:
+        return np.subtract(rows, first), first
+    return (rows.astype(np.float64) - first).astype(np.float32), first.astype(np.float32)
 
 
 class TrialStatistics:
@@ -134,17 +146,20 @@ class TrialStatistics:
 
     def add(self, rows: np.ndarray) -> None:
         """Add a run's responses, (trial, voxel)."""
-        values = rows.astype(np.float64)
-        bad = ~np.isfinite(values).all(axis=0)
-        values[:, bad] = 0.0
-        self.nonfinite |= bad
-        self.largest = np.maximum(self.largest, np.abs(values).max(axis=0))
-        count, mean = len(values), values.mean(axis=0)
-        difference = mean - self.mean
-        total = self.count + count
-        self.squares += ((values - mean) ** 2).sum(axis=0)
-        self.squares += difference**2 * self.count * count / total
-        self.mean += difference * count / total
+        total = self.count + len(rows)
+        for start in range(0, rows.shape[1], BLOCK):
+            part = slice(start, start + BLOCK)
+            values = rows[:, part].astype(np.float64)
+            bad = ~np.isfinite(values).all(axis=0)
+            values[:, bad] = 0.0
+            self.nonfinite[part] |= bad
+            np.maximum(self.largest[part], np.abs(values).max(axis=0), out=self.largest[part])
+            mean = values.mean(axis=0)
+            values -= mean
+            difference = mean - self.mean[part]
+            self.squares[part] += np.einsum("tv,tv->v", values, values)
+            self.squares[part] += difference**2 * self.count * len(rows) / total
+            self.mean[part] += difference * len(rows) / total
         self.count = total
 
     @property
@@ -155,16 +170,21 @@ class TrialStatistics:
     @property
     def constant(self) -> np.ndarray:
         """Voxels that are finite and do not vary over the training trials, bool (voxel,)."""
-        return ~self.nonfinite & (self.deviation <= RELATIVE_ZERO * self.largest)
+        return ~self.nonfinite & (self.deviation <= 1e-7 * self.largest)
 
     def scale(self, rows: np.ndarray, standardize: bool = True) -> CleanedRows:
         """Return responses less the training mean, over the training deviation."""
-        values = rows.astype(np.float64)
-        bad = np.asarray(~np.isfinite(values).all(axis=0))
+        scaled = np.empty(rows.shape, dtype=np.float32)
+        unusable = np.zeros(rows.shape[1], dtype=bool)
         still = self.constant | self.nonfinite
-        with np.errstate(invalid="ignore"):
-            values -= self.mean
-        values[:, bad | still] = 0.0
-        if standardize:
-            values /= np.where(still, 1.0, self.deviation)
-        return CleanedRows(values.astype(np.float32), bad, np.zeros_like(bad))
+        factor = 1.0 / np.where(still | (not standardize), 1.0, self.deviation)
+        for start in range(0, rows.shape[1], BLOCK):
+            part = slice(start, start + BLOCK)
+            values = rows[:, part].astype(np.float64)
+            unusable[part] = bad = ~np.isfinite(values).all(axis=0)
+            with np.errstate(invalid="ignore"):
+                values -= self.mean[part]
+                values *= factor[part]
+            values[:, bad | still[part]] = 0.0
+            scaled[:, part] = values
+        return CleanedRows(scaled, unusable, np.zeros_like(unusable))

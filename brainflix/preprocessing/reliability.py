@@ -12,7 +12,7 @@ import numpy as np
 
 from brainflix.errors import DataError
 
-BLOCK = 4096  # voxels worked on at a time in float64
+BLOCK = 1024  # voxels worked on at a time, so that they stay in the cache
 _LARGEST_R = 1 - 1e-12
 Correction = Literal["fdr", "bonferroni", "none"]
 
@@ -44,24 +44,33 @@ def mean_pair_z(
     n_voxels = repeats[0].shape[1]
     total = np.zeros(n_voxels)
     present = [np.isfinite(repeat[:, 0]) for repeat in repeats]
-    for first, second in chosen:
-        both = present[first] & present[second]
-        for start in range(0, n_voxels, BLOCK):
-            part = slice(start, start + BLOCK)
-            a, b = _unit(repeats[first][both, part]), _unit(repeats[second][both, part])
-            total[part] += fisher_z(np.einsum("cv,cv->v", a, b))
+    whole = all(rows.all() for rows in present)
+    for start in range(0, n_voxels, BLOCK):
+        part = slice(start, start + BLOCK)
+        units = {k: _unit(repeats[k][:, part]) for pair in chosen for k in pair} if whole else {}
+        for first, second in chosen:
+            if not whole:
+                both = present[first] & present[second]
+                units = {k: _unit(repeats[k][both, part]) for k in (first, second)}
+            (a, shorter), (b, longer) = units[first], units[second]
+            total[part] += fisher_z(np.einsum("cv,cv->v", a, b) * shorter * longer)
     return total / len(chosen)
 
 
-def _unit(values: np.ndarray) -> np.ndarray:
-    """Return columns centred and of length 1, or 0 where they do not vary; float64."""
-    largest = np.abs(values).max(axis=0).astype(np.float64)
-    centred = values.astype(np.float64)
-    centred -= centred.mean(axis=0)
-    length = np.sqrt(np.einsum("cv,cv->v", centred, centred))
-    still = length <= 1e-12 * largest
-    centred[:, still] = 0.0
-    return centred / np.where(still, 1.0, length)
+def _unit(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return centred columns, and 1 over the length of each, or 0 where they do not vary.
+
+    The columns keep their type, float32 or float64; lengths are float64.
+    """
+    values = values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
+    weight = np.full(len(values), 1.0 / len(values), dtype=values.dtype)
+    mean = weight @ values
+    centred = values - mean
+    centred -= weight @ centred  # what rounding left of the mean
+    length = np.sqrt(np.einsum("cv,cv->v", centred, centred), dtype=np.float64)
+    resolved = 8 * np.finfo(values.dtype).eps * math.sqrt(len(values)) * np.abs(mean)
+    still = length <= resolved
+    return centred, np.where(still, 0.0, 1.0 / np.where(still, 1.0, length))
 
 
 class OneSampleT:

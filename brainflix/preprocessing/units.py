@@ -22,6 +22,7 @@ from brainflix.preprocessing.trials import CleanedRun, number_trials
 
 MIN_CLIPS = 4  # a Fisher z of fewer has no finite variance
 MIN_SETS = 3
+HELD = 256 << 20  # bytes of responses of a unit that are held at a time
 Kind = Literal["sets of clips", "pairs of repeats"]
 
 
@@ -130,24 +131,61 @@ def _unit(
     return Unit(group, rows, pairs)
 
 
-def unit_responses(file: h5py.File, unit: Unit) -> Iterator[np.ndarray]:
-    """Yield each repeat's responses, float32 (clip, voxel), NaN where a clip was not shown."""
-    n_voxels = file["position"].shape[0]
+def unit_responses(file: h5py.File, unit: Unit, voxels: slice) -> Iterator[np.ndarray]:
+    """Yield each repeat's responses, float32 (clip, voxel), NaN where a clip was not shown.
+
+    Each run is read once, in one piece, for the voxels asked for.
+    """
     for clips in unit.rows:
-        values = np.full((len(clips), n_voxels), np.nan, dtype=np.float32)
+        shown: dict[str, list[int]] = {}
         for clip, place in enumerate(clips):
             if place is not None:
-                name, index = place
-                first, last = int(index.min()), int(index.max())
-                block = file[f"runs/{name}/rows"][first : last + 1]
-                values[clip] = block[index - first].mean(axis=0)
-        yield values
+                shown.setdefault(place[0], []).append(clip)
+        values = None
+        for name, places in shown.items():
+            index = np.stack([clips[clip][1] for clip in places])  # type: ignore[index]
+            responses = _window_means(file[f"runs/{name}/rows"], index, voxels)
+            if len(places) == len(clips):
+                values = responses
+                continue
+            if values is None:
+                values = np.full((len(clips), responses.shape[1]), np.nan, dtype=np.float32)
+            values[places] = responses
+        if values is not None:
+            yield values
+
+
+def _window_means(rows: h5py.Dataset, index: np.ndarray, voxels: slice) -> np.ndarray:
+    """Return the mean over each window of volumes, float32 (trial, voxel).
+
+    Parameters
+    ----------
+    rows : h5py.Dataset
+        A run, (volume, voxel).
+    index : ndarray of int, shape (trial, window)
+        The volumes of each trial.
+    voxels : slice
+        The voxels that are read.
+    """
+    low = int(index.min())
+    block = rows[low : int(index.max()) + 1, voxels]
+    index = index - low
+    if index.shape[1] == 1 and np.array_equal(index[:, 0], np.arange(len(block))):
+        return block
+    means = block[index[:, 0]]
+    for place in range(1, index.shape[1]):
+        means += block[index[:, place]]
+    means /= np.float32(index.shape[1])
+    return means
 
 
 def gather_evidence(
     file: h5py.File, runs: Sequence[CleanedRun], delay: float, window: int
 ) -> Evidence:
-    """Measure how well the training responses of each voxel recur, one unit in memory at a time.
+    """Measure how well the training responses of each voxel recur.
+
+    One unit is in memory at a time, and of it so many voxels as ``HELD`` bytes allow; where that is
+    all of them, each run is read once, from its beginning to its end.
 
     Parameters
     ----------
@@ -163,7 +201,14 @@ def gather_evidence(
     if len(units) < 2:
         nothing = np.full(n_voxels, np.nan)
         return Evidence(nothing, nothing, nothing, 0, kind)
-    test = OneSampleT(n_voxels)
-    for unit in units:
-        test.add(mean_pair_z(list(unit_responses(file, unit)), unit.pairs))
-    return Evidence(test.statistic(), test.p_value(), test.mean, test.dof, kind)
+    size = max(sum(len(clips) for clips in unit.rows) for unit in units)
+    step = max(HELD // (4 * size), 1)
+    parts = []
+    for start in range(0, n_voxels, step):
+        voxels = slice(start, min(start + step, n_voxels))
+        test = OneSampleT(voxels.stop - start)
+        for unit in units:
+            test.add(mean_pair_z(list(unit_responses(file, unit, voxels)), unit.pairs))
+        parts.append((test.statistic(), test.p_value(), test.mean))
+    statistic, p, mean = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return Evidence(statistic, p, mean, len(units) - 1, kind)
