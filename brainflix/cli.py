@@ -475,6 +475,47 @@ def validate(
 
 
 @app.command()
+def check(
+    study: Annotated[
+        str | None, typer.Argument(help="A study of the configuration; by default all of them.")
+    ] = None,
+    path: Annotated[Path, typer.Option("--config", help="The configuration.")] = Path(
+        "config.yaml"
+    ),
+    root: Annotated[
+        Path | None, typer.Option(help="A study's folder, in place of a configuration.")
+    ] = None,
+    reader: Annotated[str, typer.Option(help="The reader of what lies under --root.")] = "bids",
+    options: Annotated[
+        str, typer.Option(help="The reader's options: JSON text or a YAML file.")
+    ] = "{}",
+    subjects: Annotated[
+        list[str] | None, typer.Option("--subject", help="Repeat a subject; by default all.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Neither read values nor decode videos.")
+    ] = False,
+    minutes: Annotated[
+        float, typer.Option(min=0, help="Time for reading values, and again for decoding.")
+    ] = 5.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+) -> None:
+    """Look at a study before a run: what it holds, all that is wrong, what a run needs.
+
+    Exit code 2 when a run would fail.
+    """
+    from brainflix.check import command
+
+    if root is None:
+        requests = command.configured(path, study, subjects or ())
+    else:
+        requests = command.described(study, root, reader, options, subjects or ())
+    checks = command.check_all(requests, quick=quick, seconds=60 * minutes, as_json=as_json)
+    if any(one.fails for one in checks):
+        raise typer.Exit(2)
+
+
+@app.command()
 def inspect(path: Annotated[Path, typer.Argument(help="An HDF5 artifact.")]) -> None:
     """Show what an artifact holds and where it comes from."""
     from brainflix.artifacts import describe
