@@ -1,6 +1,7 @@
 """The cc2017 reader on small studies in the published layouts, whole and broken."""
 
 import json
+from pathlib import Path
 
 import h5py
 import nibabel as nib
@@ -18,9 +19,11 @@ from layouts_cc2017 import (
     write_neuroclips,
     write_release,
 )
+from scipy.special import stdtrit
 
 from brainflix.config import CleaningConfig, ResponseConfig, SelectionConfig, StudySource
 from brainflix.errors import ConfigError, DataError, StudyError
+from brainflix.preprocessing.reliability import OneSampleT, mean_pair_z, pass_voxels
 from brainflix.preprocessing.stage import clean, extract, select
 from brainflix.studies import READERS, open_study, source_files
 
@@ -266,7 +269,7 @@ def test_arrays_of_mind_video(mind_video):
     stored = np.load(mind_video / "fmri_train_subject1.npy")
     np.testing.assert_array_equal(study.load(run), stored[1].astype(np.float32))
     assert len(study.voxels("subject1")) == FEW.voxels
-    assert "averaged" in study.notices("subject1")[0]
+    assert "repeats joined" in study.notices("subject1")[0]
     assert {path.name for path in study.files()} == {
         f"{kind}_{split}_256_3hz.npy" for kind in ("video", "text") for split in ("train", "test")
     }
@@ -354,3 +357,35 @@ def test_tensors_of_bytes_and_captions_that_are_embeddings(tmp_path):
     torch.save(film, tmp_path / "GT_test_3fps.pt")
     study = open_study(source(tmp_path, form="neuroclips", clips_per_segment=12, captions=False))
     complains(lambda: study.frames(study.clips()[-1]), "range of pixels", "test2_0011")
+
+
+SHARED = Path(__file__).parents[1].parent / "shared/data/cifti"
+REAL = SHARED / "Conte69.MyelinAndCorrThickness.32k_fs_LR.dtseries.nii"
+
+
+@pytest.mark.skipif(not REAL.is_file(), reason="real CIFTI file is absent")
+def test_a_run_on_the_grayordinates_of_a_real_file(tmp_path):
+    models = nib.load(REAL).header.get_axis(1)
+    rows = np.random.default_rng(0).standard_normal((9, len(models))).astype(np.float32)
+    path = tmp_path / "subject1/fmri/seg1/cifti/seg1_1_Atlas.dtseries.nii"
+    path.parent.mkdir(parents=True)
+    nib.save(nib.Cifti2Image(rows, (nib.cifti2.SeriesAxis(0, 2, 9), models)), path)
+    study = open_study(source(tmp_path, segments=["seg1"], train_repeats=1, volumes=4))
+    space = study.voxels("subject1")
+    assert len(space) == len(models)
+    assert (np.diff(space.vertex[space.structure == "CIFTI_STRUCTURE_CORTEX_LEFT"]) > 0).all()
+    np.testing.assert_array_equal(study.load(study.runs("subject1")[0]), rows[1:5])
+
+
+@pytest.mark.parametrize(("alpha", "threshold"), [(0.05, 7.13), (0.01, 8.05)])
+def test_the_threshold_over_the_cortex_is_the_published_one(alpha, threshold):
+    segments = [np.random.default_rng(k).standard_normal((2, 12, 300)) for k in range(18)]
+    test = OneSampleT(300)
+    for repeats in segments:
+        test.add(mean_pair_z(list(repeats)))
+    p = np.full(59412, 0.5)
+    p[:300] = test.p_value()
+    passed = pass_voxels(p, "bonferroni", alpha)
+    assert test.dof == 17
+    assert -stdtrit(test.dof, passed.p_threshold) == pytest.approx(threshold, abs=0.005)
+    assert not passed.selected.any()

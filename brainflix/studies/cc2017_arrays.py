@@ -180,7 +180,7 @@ class MindVideoArrays(_Prepared):
 
     ``video_{train,test}_256_3hz.npy`` (segment, clip, frame, height, width, 3),
     ``fmri_{train,test}_subject1.npy`` (segment, clip, voxel), ``text_{train,test}_256_3hz.npy``
-    (segment, clip, frame). Repeats have been averaged, so reproducibility cannot be judged.
+    (segment, clip, frame). Repeats are not apart, so reproducibility cannot be judged.
     """
 
     responses = "fmri_{split}_subject{number}.npy"
@@ -274,8 +274,8 @@ class MindVideoArrays(_Prepared):
     def notices(self, subject: str) -> tuple[str, ...]:
         """Return what has been done to these arrays."""
         return (
-            "MinD-Video's arrays: voxels were selected, repeats averaged and responses shifted by "
-            "the delay before publication",
+            "MinD-Video's arrays: voxels were selected, repeats joined and responses shifted by the "
+            "delay before publication",
         )
 
 
