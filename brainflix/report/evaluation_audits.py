@@ -150,8 +150,8 @@ def _windows(audit: Mapping[str, Any]) -> Markup:
         element(
             "p",
             f"{count(audit['windows'], 'window')} in {count(audit['runs'], 'run')}: "
-            f"{count(audit['test_windows'], 'test window')} share a volume with a training window "
-            f"({count(audit['volumes'], 'volume')}). {nearest}",
+            f"test windows that share a volume with a training window, {audit['test_windows']}; "
+            f"shared volumes, {audit['volumes']}. {nearest}",
             class_="alarm" if audit["test_windows"] else None,
         ),
     )

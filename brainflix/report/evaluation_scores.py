@@ -140,17 +140,18 @@ def _alarms(content: Mapping[str, Any]) -> list[Markup]:
             )
         if found["identical_to_true"]:
             alarms.append(
-                f"{found['identical_to_true']} reconstructions are identical to their true clips."
+                f"Reconstructions that are identical to their true clips: "
+                f"{found['identical_to_true']}."
             )
     twice = audit["duplicates"]
     across = twice["exact"]["across"] + twice["near"]["across"]
     if across:
-        alarms.append(f"{count(across, 'test clip')} also occur among the training clips.")
+        alarms.append(f"Test clips that also occur among the training clips: {across}.")
     shared = audit.get("shared_volumes")
     if shared and shared["test_windows"]:
         alarms.append(
-            f"{count(shared['test_windows'], 'test window')} share volumes with training windows. "
-            "Do not trust these scores."
+            "Test windows that share volumes with training windows: "
+            f"{shared['test_windows']}. Do not trust these scores."
         )
     return [element("strong", text, class_="alarm") for text in alarms]
 
