@@ -313,3 +313,72 @@ def test_nearness_to_training() -> None:
     assert similarity_effect(np.array([1, 2, 3]), np.ones(3)) is None
     with pytest.raises(DataError, match="no training clips"):
         nearest_training(test, train[:0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blocks", [0, 3, 4, 7])
+def test_p_values_of_null_data_are_uniform(blocks: int) -> None:
+    from scipy.stats import kstest
+
+    rng = np.random.default_rng(11)
+    n, p = 36, []
+    for seed in range(1500):
+        # clips and reconstructions that are easy or hard for all others, as brightness is
+        matrix = rng.normal(size=(n, n)) + rng.normal(size=n) + 2 * rng.normal(size=(n, 1))
+        scores = in_blocks(matrix, blocks, seed) if blocks else Scores(matrix.diagonal(), matrix)
+        p.append(chance_level(scores, 499, seed).p)
+    jitter = rng.uniform(0, 1 / 500, len(p))  # P values are multiples of 1 / 500
+    assert kstest(np.array(p) - jitter, "uniform").pvalue > 0.01
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_mean_of_clustered_clips() -> None:
+    rng = np.random.default_rng(12)
+    hits = 0
+    for seed in range(500):
+        sizes = rng.integers(2, 7, 40)
+        groups = np.repeat(np.arange(40), sizes)
+        values = rng.normal(size=40)[groups] + rng.normal(size=len(groups))
+        low, high = bootstrap_interval(values, [str(g) for g in groups], 2000, 0.95, seed)
+        hits += low <= 0 <= high
+    assert 0.92 <= hits / 500 <= 0.97
+
+
+@pytest.mark.slow
+def test_intervals_over_subjects_cover_the_mean_of_all_people() -> None:
+    rng = np.random.default_rng(13)
+    hits = 0
+    for seed in range(500):
+        subjects = [SubjectScores(rng.normal() + rng.normal(size=30), units(30)) for _ in range(20)]
+        low, high = hierarchical_interval(subjects, 1000, 0.95, seed)
+        hits += low <= 0 <= high
+    assert 0.92 <= hits / 500 <= 0.98
+
+
+@pytest.mark.slow
+def test_sign_flips_of_null_differences_are_uniform() -> None:
+    from scipy.stats import kstest
+
+    rng = np.random.default_rng(14)
+    p = [sign_flip_p(rng.normal(size=40), units(40), 499, seed) for seed in range(1500)]
+    assert kstest(np.array(p) - rng.uniform(0, 1 / 500, len(p)), "uniform").pvalue > 0.01
+
+
+def test_draws_kept_for_the_next_metric_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from brainflix.evaluation import inference
+
+    matrix = np.random.default_rng(0).normal(size=(20, 20))
+    scores = Scores(np.diagonal(matrix).copy(), matrix)
+
+    def found() -> tuple:
+        return (
+            chance_level(scores, 999, 3),
+            bootstrap_interval(scores.own, units(20), 999, 0.95, 3),
+        )
+
+    kept = found()
+    assert found() == kept
+    monkeypatch.setattr(inference, "_KEPT", 0)
+    assert found() == kept
+    monkeypatch.setattr(inference, "_BLOCK", 1000)
+    assert found()[0].mean == kept[0].mean
