@@ -516,6 +516,46 @@ def check(
 
 
 @app.command()
+def fetch(
+    study: Annotated[
+        str | None,
+        typer.Argument(help="A published study, or an accession of OpenNeuro; none lists them."),
+    ] = None,
+    subjects: Annotated[
+        list[str] | None, typer.Option("--subject", help="Repeat a subject; by default all.")
+    ] = None,
+    part: Annotated[
+        str | None, typer.Option(help="Which part; of an accession, a prefix of its files.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="The study's folder; by default data/STUDY.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be fetched.")
+    ] = False,
+    base: Annotated[
+        str | None, typer.Option(help="Address of a bucket in place of OpenNeuro's.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=32, help="Files at a time.")] = 4,
+) -> None:
+    """Fetch a published study: what needs no form is downloaded, for the rest the page is told."""
+    from brainflix.fetch import catalogue, command
+
+    if study is None:
+        print(command.listing())
+        return
+    command.fetch(
+        study,
+        part=part,
+        subjects=subjects or (),
+        folder=to or Path("data") / study,
+        base=base or catalogue.BUCKET,
+        dry_run=dry_run,
+        jobs=jobs,
+    )
+
+
+@app.command()
 def inspect(path: Annotated[Path, typer.Argument(help="An HDF5 artifact.")]) -> None:
     """Show what an artifact holds and where it comes from."""
     from brainflix.artifacts import describe

@@ -72,3 +72,7 @@ class ModelError(BrainflixError):
 
 class DataError(BrainflixError):
     """Arrays that a stage cannot work with, such as a subject with no training trials."""
+
+
+class FetchError(BrainflixError):
+    """A download that cannot be made, or whose content is not what was promised."""
