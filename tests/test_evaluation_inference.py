@@ -30,6 +30,7 @@ from brainflix.evaluation.vectors import (
     paired_difference,
     r_squared,
     vector_identification,
+    vector_scores,
 )
 
 OPTIONS = EvaluationConfig(permutations=999, bootstrap=999)
@@ -232,6 +233,17 @@ def test_r2_is_negative_where_r_is_perfect() -> None:
     assert worse < -2
     assert r_squared(true, np.ones_like(true)) is None
     assert mean_correlation(np.zeros_like(true), true) == 0.0
+
+
+def test_cosine_and_squared_error_equal_their_loops() -> None:
+    rng = np.random.default_rng(0)
+    true, predicted = rng.normal(size=(2, 6, 2, 5))
+    pairs = [(a.ravel(), b.ravel()) for a, b in zip(true, predicted, strict=True)]
+    cosines = [a @ b / np.sqrt((a @ a) * (b @ b)) for a, b in pairs]
+    found = vector_scores(predicted, true)
+    assert found["cosine"] == pytest.approx(np.mean(cosines))
+    assert found["mse"] == pytest.approx(np.mean([(a - b) ** 2 for a, b in pairs]))
+    assert vector_scores(np.zeros_like(true), true)["cosine"] == 0.0
 
 
 def test_vectors_identify_their_own_clip_and_refuse_other_shapes() -> None:

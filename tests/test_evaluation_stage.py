@@ -87,7 +87,6 @@ def test_every_metric_of_every_subject_has_all_its_parts(
                 "shuffled",
                 "ridge",
                 "oracle",
-                "shuffled_pairing",
             }
         fixed = subject["metrics"]["identification@pixel"]
         assert fixed["baselines"]["grey"] == 0.5

@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from edited_artifacts import edited
 from fake_results import FakeExperiment, make_experiment, write_training
 from PIL import Image
 
@@ -74,7 +75,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[FakeExperiment, dict[str, Path]]:
     fake = make_experiment(tmp_path_factory.mktemp("results"), size=24)
-    with h5py.File(fake.stimuli["movie"], "a") as file:
+    with edited(fake.stimuli["movie"]) as file:
         captions = file["captions"][()]
         captions[-6:] = json.dumps([MISCHIEF])
         file["captions"][...] = captions
@@ -207,7 +208,7 @@ def test_a_surface_has_no_slices_and_no_history_no_curves(tmp_path: Path) -> Non
     }
     for stage in ("alignment", "regression"):
         (fake.folder / stage / "history.json").unlink()
-    with h5py.File(fake.voxels["movie/sub-01"], "a") as file:
+    with edited(fake.voxels["movie/sub-01"]) as file:
         n = len(file["position"])
         del file["position"]
         file["position"] = np.arange(n, dtype=np.int32)[:, None]

@@ -30,7 +30,6 @@ from brainflix.evaluation.vectors import paired_difference
 
 Row = tuple[str, str, str, float]  # clip, metric, variant, value
 Baseline = FrameSource | Mapping[str, Scores]
-SHUFFLED_PAIRING = "shuffled_pairing"
 _BASELINE_SAMPLES = 250_000_000  # samples of clips up to which baselines are scored on all of them
 
 
@@ -147,8 +146,7 @@ def score_system(
     """Score reconstructions and every baseline by the same code.
 
     Large sets have their baselines scored on clips drawn at random, as many as the entries'
-    ``baseline_clips`` says; the pairing shuffled (the mean over mismatched pairs) costs nothing
-    and stands among the baselines wherever pairs were scored.
+    ``baseline_clips`` says.
 
     Parameters
     ----------
@@ -180,8 +178,6 @@ def score_system(
         entry["baselines"] = {
             name: found[metric].value for name, found in others.items() if metric in found
         }
-        if scores.paired:
-            entry["baselines"][SHUFFLED_PAIRING] = scores.mismatched()
         if rows is not None and any(not isinstance(b, Mapping) for b in baselines.values()):
             entry["baseline_clips"] = len(rows)
         entries[metric] = entry

@@ -73,15 +73,39 @@ def mean_correlation(predicted: NDArray[Any], true: NDArray[Any]) -> float:
     return float(r[varying].mean()) if varying.any() else 0.0
 
 
+def mean_cosine(predicted: NDArray[Any], true: NDArray[Any]) -> float:
+    """Return the cosine of each predicted vector with the true one, the mean over clips.
+
+    Uncentred: vectors that share a large mean have a high cosine whatever was predicted. A vector
+    of zeros counts 0.
+    """
+    predicted, true = _flat(predicted, true)
+    scale = np.sqrt((predicted**2).sum(axis=1) * (true**2).sum(axis=1))
+    product = (predicted * true).sum(axis=1)
+    return float(np.divide(product, scale, out=np.zeros_like(scale), where=scale > 0).mean())
+
+
+def mean_squared_error(predicted: NDArray[Any], true: NDArray[Any]) -> float:
+    """Return the squared error over all entries, in squared units of the target."""
+    predicted, true = _flat(predicted, true)
+    return float(np.square(true - predicted).mean())
+
+
 def vector_scores(
     predicted: NDArray[Any], true: NDArray[Any], own: NDArray[np.int64] | None = None
 ) -> dict[str, float | None]:
-    """Return identification, mean r and R2 of predicted vectors, shapes as above."""
+    """Return identification, mean r, R2, cosine and squared error of predicted vectors.
+
+    Shapes as above. R2 is by sums of squares and may be negative: predicting the mean of the true
+    vectors would have been better then.
+    """
     paired = true if own is None else true[own]
     return {
         "identification": float(vector_identification(predicted, true, own).mean()),
         "r": mean_correlation(predicted, paired),
         "r2": r_squared(predicted, paired),
+        "cosine": mean_cosine(predicted, paired),
+        "mse": mean_squared_error(predicted, paired),
     }
 
 
