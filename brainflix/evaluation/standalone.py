@@ -16,14 +16,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from brainflix import __version__
 from brainflix.console import announce
 from brainflix.errors import ConfigError
 from brainflix.evaluation.audit import (
-    collapse,
-    digests,
     duplicates,
     effects,
     fingerprints,
@@ -37,16 +34,14 @@ from brainflix.evaluation.baselines import (
     other_clips,
     random_training,
     repeated,
-    thumbnails,
 )
-from brainflix.evaluation.clips import Clips, even_frames
-from brainflix.evaluation.frames import Frames, FrameSource
-from brainflix.evaluation.judges import Judges, load_judges
+from brainflix.evaluation.clips import Clips
+from brainflix.evaluation.frames import FrameSource, take
+from brainflix.evaluation.judges import load_judges
 from brainflix.evaluation.loading import Loaded, SubjectClips, loaded
 from brainflix.evaluation.metrics import usable, why_skipped
 from brainflix.evaluation.request import Inputs, Request, open_inputs
 from brainflix.evaluation.scoring import (
-    SHUFFLED_PAIRING,
     Scored,
     Scorer,
     add_q,
@@ -55,6 +50,7 @@ from brainflix.evaluation.scoring import (
     score_system,
 )
 from brainflix.evaluation.sources import combined_digest
+from brainflix.evaluation.spaces import Space, collapse_audit, small_rows
 from brainflix.provenance import code_digest
 
 RECONSTRUCTED = "reconstructed"
@@ -62,8 +58,6 @@ Row = tuple[str, str, str, str, float]  # subject, clip, metric, variant, value
 COLUMNS = ("subject", "clip", "metric", "variant", "value")
 _LIBRARIES = ("numpy", "scipy", "av", "pillow", "h5py")
 _MODEL_LIBRARIES = ("torch", "transformers")
-_THUMBNAIL_FRAMES = 8
-Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -86,26 +80,6 @@ class Evaluation:
     rows: tuple[Row, ...]
     subjects: Mapping[str, SubjectClips]
     similarity: Mapping[str, float]
-
-
-class _Space:
-    """Where clips are compared for audits: CLIP's embedding, or small pixels without one."""
-
-    def __init__(self, judges: Judges) -> None:
-        self.clip = judges.clip
-        self.name = "pixels" if judges.clip is None else "clip"
-
-    def rows(self, clips: Clips) -> Rows:
-        """Return a row a clip, (clip, dim)."""
-        if self.clip is None:
-            return clips.feature("thumbnails", small_rows)
-        return clips.feature("clip", self.clip)
-
-
-def small_rows(frames: Frames) -> Rows:
-    """Return thumbnails of at most eight evenly chosen frames of each clip."""
-    chosen = even_frames(frames.shape[1], min(frames.shape[1], _THUMBNAIL_FRAMES))
-    return thumbnails(frames[:, chosen])
 
 
 @contextlib.contextmanager
@@ -153,21 +127,21 @@ def too_few(names: Sequence[str], clips: int) -> dict[str, str]:
 def _evaluate(
     request: Request, inputs: Inputs, clips: Loaded, scorer: Scorer, skipped: Mapping[str, str]
 ) -> Evaluation:
-    space = _Space(scorer.judges)
+    space = Space(scorer.judges)
     training = _training_clips(clips)
-    training_rows = None if training is None else space.rows(training)
+    made = {name: each.true.showing(each.predicted) for name, each in clips.subjects.items()}
     scored = {
         name: score_system(
             scorer,
             each.true,
             each.predicted,
-            _baselines(each, training, training_rows, space, request.options.seed),
+            _baselines(each, made[name], training, space, request.options.seed),
             variant=RECONSTRUCTED,
         )
         for name, each in clips.subjects.items()
     }
     rows = tuple((name, *row) for name, found in scored.items() for row in found.rows)
-    similarity, near = _nearness(clips, training, training_rows, space)
+    similarity, near = _nearness(clips, training, space)
     content = {
         **_entries(scored, clips, scorer),
         "audit": {
@@ -178,7 +152,10 @@ def _evaluate(
                 else {}
             ),
             "duplicates": _duplicates(clips, training),
-            "collapse": {name: _collapse(each, space) for name, each in clips.subjects.items()},
+            "collapse": {
+                name: collapse_audit(each.true, made[name], space)
+                for name, each in clips.subjects.items()
+            },
             **({"shared_volumes": shared_volumes(inputs.windows)} if inputs.windows else {}),
         },
         "skipped_metrics": dict(skipped),
@@ -196,36 +173,26 @@ def _training_clips(clips: Loaded) -> Clips | None:
 
 
 def _baselines(
-    each: SubjectClips,
-    training: Clips | None,
-    training_rows: Rows | None,
-    space: _Space,
-    seed: int,
+    each: SubjectClips, made: Clips, training: Clips | None, space: Space, seed: int
 ) -> dict[str, FrameSource]:
     """Return the frames of everything that is scored beside the reconstructions."""
     n, shape = len(each.true), each.true.frames.shape[1:]
     found: dict[str, FrameSource] = {
         "grey": repeated(grey_clip(shape), n),
         "still_first_frame": FirstFrames(each.predicted),
-        "shuffled": _taken(each.predicted, other_clips(n, seed)),
+        "shuffled": take(each.predicted, other_clips(n, seed)),
     }
-    if training is not None and training_rows is not None:
+    if training is not None:
         store = training.frames
-        own = space.rows(each.true.showing(each.predicted))
+        places, _ = nearest(space.rows(made), space.rows(training), space.name)
         found |= {
             "mean_training_clip": repeated(mean_clip(store, np.arange(len(store))), n),
-            "random_training_clip": _taken(store, random_training(n, len(store), seed)),
-            "nearest_training_clip": _taken(store, nearest(own, training_rows, space.name)[0]),
+            "random_training_clip": take(store, random_training(n, len(store), seed)),
+            "nearest_training_clip": take(store, places),
         }
     if "oracle" in each.others:
         found["oracle"] = each.others["oracle"]
     return found
-
-
-def _taken(frames: FrameSource, rows: NDArray[np.int64]) -> FrameSource:
-    """Return some clips of a store without reading them."""
-    taken: FrameSource = frames.take(rows)  # type: ignore[attr-defined]
-    return taken
 
 
 def _entries(
@@ -233,8 +200,6 @@ def _entries(
 ) -> dict[str, dict[str, Any]]:
     """Return the metrics of the only subject, or of each with those over all of them."""
     entries = {name: found.entries for name, found in scored.items()}
-    for entry in (each for found in entries.values() for each in found.values()):
-        entry["baselines"].pop(SHUFFLED_PAIRING, None)  # "shuffled" is one such pairing
     add_q(entries)
     if len(entries) == 1:
         ((name, only),) = entries.items()
@@ -296,15 +261,15 @@ def _plain(rows: tuple[Row, ...]) -> Iterator[tuple[str, str, str, float]]:
 
 
 def _nearness(
-    clips: Loaded, training: Clips | None, training_rows: Rows | None, space: _Space
+    clips: Loaded, training: Clips | None, space: Space
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Return how near each clip lies to training clips, and the same as JSON values."""
-    if training is None or training_rows is None:
+    if training is None:
         return {}, {"skipped": "no training clips: name them with --training"}
     similarity: dict[str, float] = {}
     neighbour: dict[str, str] = {}
     for each in clips.subjects.values():
-        places, similar = nearest(space.rows(each.true), training_rows, space.name)
+        places, similar = nearest(space.rows(each.true), space.rows(training), space.name)
         similarity |= dict(zip(each.true.ids, similar.tolist(), strict=True))
         neighbour |= dict(
             zip(each.true.ids, [training.ids[k] for k in places.tolist()], strict=True)
@@ -335,16 +300,6 @@ def _duplicates(clips: Loaded, training: Clips | None) -> dict[str, Any]:
     exact = [digest for found, _ in prints for digest in found]
     small = np.concatenate([rows for _, rows in prints])
     return duplicates(names, splits, exact, small)
-
-
-def _collapse(each: SubjectClips, space: _Space) -> dict[str, Any]:
-    predicted = each.true.showing(each.predicted)
-    found = collapse(space.rows(predicted), space.rows(each.true), space.name)
-    made, shown = digests(predicted.frames), digests(each.true.frames)
-    return found | {
-        "distinct_reconstructions": len(set(made)),
-        "identical_to_true": sum(a == b for a, b in zip(made, shown, strict=True)),
-    }
 
 
 def _compared(
