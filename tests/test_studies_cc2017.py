@@ -19,11 +19,9 @@ from layouts_cc2017 import (
     write_neuroclips,
     write_release,
 )
-from scipy.special import stdtrit
 
 from brainflix.config import CleaningConfig, ResponseConfig, SelectionConfig, StudySource
 from brainflix.errors import ConfigError, DataError, StudyError
-from brainflix.preprocessing.reliability import OneSampleT, mean_pair_z, pass_voxels
 from brainflix.preprocessing.stage import clean, extract, select
 from brainflix.studies import READERS, open_study, source_files
 
@@ -377,15 +375,31 @@ def test_a_run_on_the_grayordinates_of_a_real_file(tmp_path):
     np.testing.assert_array_equal(study.load(study.runs("subject1")[0]), rows[1:5])
 
 
-@pytest.mark.parametrize(("alpha", "threshold"), [(0.05, 7.13), (0.01, 8.05)])
-def test_the_threshold_over_the_cortex_is_the_published_one(alpha, threshold):
-    segments = [np.random.default_rng(k).standard_normal((2, 12, 300)) for k in range(18)]
-    test = OneSampleT(300)
-    for repeats in segments:
-        test.add(mean_pair_z(list(repeats)))
-    p = np.full(59412, 0.5)
-    p[:300] = test.p_value()
-    passed = pass_voxels(p, "bonferroni", alpha)
-    assert test.dof == 17
-    assert -stdtrit(test.dof, passed.p_threshold) == pytest.approx(threshold, abs=0.005)
-    assert not passed.selected.any()
+@pytest.mark.slow
+def test_a_cortex_of_full_size_is_selected_at_the_published_thresholds(tmp_path):
+    size = Size(test=1, test_repeats=1, volumes=20, voxels=59412)
+    names = [f"CIFTI_STRUCTURE_CORTEX_{side}" for side in ("LEFT", "RIGHT")]
+    half = nib.cifti2.BrainModelAxis.from_surface
+    models = half(np.arange(29696), 32492, names[0]) + half(np.arange(29716), 32492, names[1])
+    responding = 400
+    for number, segment in enumerate(size.segments):
+        truth = np.random.default_rng([number, 1]).standard_normal((20, responding))
+        for repeat in range(1, size.repeats(segment) + 1):
+            rng = np.random.default_rng([number, repeat, 2])
+            rows = rng.standard_normal((25, 59412), dtype=np.float32)
+            rows[3:23, :responding] += 1.5 * truth  # one volume in front, a delay of two
+            path = tmp_path / f"subject1/fmri/{segment}/cifti/{segment}_{repeat}_Atlas.dtseries.nii"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nib.save(nib.Cifti2Image(rows, (nib.cifti2.SeriesAxis(0, 2, 25), models)), path)
+    part = {"segments": list(size.segments), "test_repeats": 1, "volumes": 20}
+    options = CleaningConfig(detrend_order=1)
+    clean(source(tmp_path, **part), "subject1", options, tmp_path / "c.h5")
+    for alpha, threshold in ((0.05, 7.13), (0.01, 8.05)):
+        selection = SelectionConfig(correction="bonferroni", alpha=alpha, delay=4.0, window=1)
+        select(tmp_path / "c.h5", selection, tmp_path / "v.h5")
+        with h5py.File(tmp_path / "v.h5") as voxels:
+            assert voxels.attrs["dof"] == 17
+            assert voxels.attrs["threshold"] == pytest.approx(threshold, abs=0.005)
+            selected = voxels["selected"][()]
+        assert selected[:responding].mean() > 0.9
+        assert selected[responding:].sum() <= 1

@@ -274,8 +274,8 @@ class MindVideoArrays(_Prepared):
     def notices(self, subject: str) -> tuple[str, ...]:
         """Return what has been done to these arrays."""
         return (
-            "MinD-Video's arrays: voxels were selected, repeats joined and responses shifted by the "
-            "delay before publication",
+            "MinD-Video's arrays: voxels were selected, repeats joined and responses shifted by "
+            "the delay before publication",
         )
 
 
