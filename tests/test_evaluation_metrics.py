@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage.metrics import structural_similarity
 
 from brainflix.errors import ConfigError, DataError
 from brainflix.evaluation.baselines import grey_clip, mean_clip, repeated
@@ -17,7 +17,7 @@ from brainflix.evaluation.identification import (
 )
 from brainflix.evaluation.judges import Judges, Verdict, attribute_columns, softmax
 from brainflix.evaluation.metrics import METRICS, note, usable
-from brainflix.evaluation.pixels import mse_pairs, pixel_correlation_pairs, psnr, psnr_pairs
+from brainflix.evaluation.pixels import pixel_correlation_pairs
 from brainflix.evaluation.ssim import SsimReference, ssim, ssim_pairs
 
 
@@ -86,36 +86,6 @@ def test_ssim_of_pairs_puts_predictions_in_rows() -> None:
 def test_ssim_refuses_frames_below_its_window() -> None:
     with pytest.raises(DataError, match="smaller than the SSIM window"):
         ssim(noise(2, 1, 6, 20), noise(2, 1, 6, 20))
-
-
-def test_psnr_equals_scikit_image_a_frame() -> None:
-    true, predicted = smooth(3, 4, 20), smooth(3, 4, 20, seed=5)
-    expected = np.array(
-        [
-            np.mean(
-                [peak_signal_noise_ratio(a, b, data_range=255) for a, b in zip(x, y, strict=True)]
-            )
-            for x, y in zip(true, predicted, strict=True)
-        ]
-    )
-    np.testing.assert_allclose(psnr(true, predicted), expected, rtol=1e-12)
-    np.testing.assert_allclose(np.diagonal(psnr_pairs(true, predicted)), expected, rtol=1e-12)
-    crossed = psnr(true[[1, 2, 0]], predicted)
-    np.testing.assert_allclose(psnr_pairs(true, predicted)[[0, 1, 2], [1, 2, 0]], crossed)
-
-
-def test_psnr_of_identical_clips_is_infinite() -> None:
-    clips = noise(2, 2, 8, 8)
-    assert np.isinf(psnr(clips, clips)).all()
-    best = 10 * np.log10(255**2 * 8 * 8 * 3)
-    np.testing.assert_allclose(np.diagonal(psnr_pairs(clips, clips)), best)
-
-
-def test_mse_is_exact_for_nearly_identical_clips() -> None:
-    true = noise(2, 1, 64, 64)
-    predicted = true.copy()
-    predicted[:, :, 5, 5, 0] ^= 1
-    assert mse_pairs(true, predicted)[0, 0, 0] == 1 / (64 * 64 * 3)
 
 
 def test_pixel_correlation_equals_numpy() -> None:

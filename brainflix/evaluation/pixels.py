@@ -1,8 +1,4 @@
-"""Clips compared pixel by pixel: squared error, PSNR and correlation.
-
-Every function takes whole sets of clips and returns a score a pair: row i is reconstruction i,
-column j is true clip j.
-"""
+"""Clips compared pixel by pixel, all pairs of two sets at once."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ from numpy.typing import NDArray
 from brainflix.evaluation.clips import check_clips
 
 Floats = NDArray[np.float64]
-DATA_RANGE = 255.0
 _BLOCK_BYTES = 64 * 2**20
 
 
@@ -51,62 +46,6 @@ def _frame_moments(clips: NDArray[Any]) -> tuple[Floats, Floats]:
     sums = np.stack([clip.sum(axis=axes, dtype=np.float64) for clip in clips])
     squares = np.stack([np.square(clip, dtype=np.float64).sum(axis=axes) for clip in clips])
     return sums, squares
-
-
-def mse_pairs(true: NDArray[Any], predicted: NDArray[Any]) -> Floats:
-    """Return the mean squared error of every prediction with every true clip, a frame.
-
-    Returns
-    -------
-    ndarray of float64, shape (frame, prediction, true clip)
-        In squared grey levels.
-    """
-    check_clips(true, predicted)
-    squares_true, squares_predicted = _frame_moments(true)[1], _frame_moments(predicted)[1]
-    total = (
-        squares_predicted.T[:, :, None]
-        + squares_true.T[:, None, :]
-        - 2 * cross_products(true, predicted)
-    )
-    return np.maximum(total, 0.0) / float(np.prod(true.shape[2:]))
-
-
-def psnr_pairs(true: NDArray[Any], predicted: NDArray[Any]) -> Floats:
-    """Return the PSNR of every prediction with every true clip: the mean over frames, in dB.
-
-    A frame without any error has no finite PSNR; it scores as a frame in which one sample is off
-    by one grey level, the best that bytes can do short of equality.
-
-    Returns
-    -------
-    ndarray of float64, shape (prediction, true clip)
-    """
-    floor = 1.0 / float(np.prod(true.shape[2:]))
-    errors = np.maximum(mse_pairs(true, predicted), floor)
-    return np.asarray((10 * np.log10(DATA_RANGE**2 / errors)).mean(axis=0))
-
-
-def psnr(true: NDArray[Any], predicted: NDArray[Any]) -> Floats:
-    """Return PSNR a clip (data range 255): the mean over frames of each frame's PSNR, in dB.
-
-    Parameters
-    ----------
-    true, predicted : ndarray of uint8 or float, shape (clip, frame, height, width, 3)
-
-    Returns
-    -------
-    ndarray of float64, shape (clip,)
-        Infinite where a frame is reproduced without error.
-    """
-    check_clips(true, predicted)
-    errors = np.stack(
-        [
-            np.square(a.astype(np.float64) - b.astype(np.float64)).mean(axis=(1, 2, 3))
-            for a, b in zip(true, predicted, strict=True)
-        ]
-    )
-    with np.errstate(divide="ignore"):
-        return np.asarray((10 * np.log10(DATA_RANGE**2 / errors)).mean(axis=1))
 
 
 def pixel_correlation_pairs(true: NDArray[Any], predicted: NDArray[Any]) -> Floats:

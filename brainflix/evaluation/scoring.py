@@ -264,7 +264,7 @@ def paired(
     found: dict[str, dict[str, Any]] = {}
     for metric, mine in ours.items():
         other = theirs.get(metric)
-        if other is None or mine.whole is not None or len(mine.own) != len(other.own):
+        if other is None or mine.whole is not None or not _same_rows(mine, other):
             continue
         drawn: Sequence[str] = units
         if mine.rows is not None:
@@ -275,6 +275,12 @@ def paired(
             found[metric]["better"] = "other" if found[metric]["better"] == "this" else "this"
     add_q({"pair": found})
     return found
+
+
+def _same_rows(mine: Scores, other: Scores) -> bool:
+    if mine.rows is None or other.rows is None:
+        return mine.rows is other.rows and len(mine.own) == len(other.own)
+    return np.array_equal(mine.rows, other.rows)
 
 
 def over_subjects(
