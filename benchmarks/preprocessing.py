@@ -47,8 +47,8 @@ def forget(path: Path) -> None:
         os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def timed(work: Callable[[], object], path: Path, cold: bool, repeats: int = 3) -> float:
-    """Return the least time in s of some calls."""
+def timed(work: Callable[[], object], path: Path, cold: bool, repeats: int = 5) -> float:
+    """Return the least time in s of some calls; on a shared machine the least disturbed one."""
     times = []
     for _ in range(repeats):
         if cold:
@@ -148,9 +148,9 @@ def measure_select(folder: Path) -> None:
         assert evidence.dof == SEGMENTS - 1
 
     for cold in (True, False):
-        reading = timed(one_pass, path, cold, 2)
+        reading = timed(one_pass, path, cold, 3)
         for window in (1, 2):
-            testing = timed(lambda w=window: tested(w), path, cold, 2)  # type: ignore[misc]
+            testing = timed(lambda w=window: tested(w), path, cold, 3)  # type: ignore[misc]
             state = "cold" if cold else "warm"
             print(
                 f"t-test, {state}, window {window}: one pass {reading:.2f} s, test {testing:.2f} s,"

@@ -10,7 +10,8 @@ mean 0, which is what the t-test assumes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -131,52 +132,131 @@ def _unit(
     return Unit(group, rows, pairs)
 
 
-def unit_responses(file: h5py.File, unit: Unit, voxels: slice) -> Iterator[np.ndarray]:
-    """Yield each repeat's responses, float32 (clip, voxel), NaN where a clip was not shown.
-
-    Each run is read once, in one piece, for the voxels asked for.
-    """
-    for clips in unit.rows:
-        shown: dict[str, list[int]] = {}
-        for clip, place in enumerate(clips):
-            if place is not None:
-                shown.setdefault(place[0], []).append(clip)
-        values = None
-        for name, places in shown.items():
-            index = np.stack([clips[clip][1] for clip in places])  # type: ignore[index]
-            responses = _window_means(file[f"runs/{name}/rows"], index, voxels)
-            if len(places) == len(clips):
-                values = responses
-                continue
-            if values is None:
-                values = np.full((len(clips), responses.shape[1]), np.nan, dtype=np.float32)
-            values[places] = responses
-        if values is not None:
-            yield values
-
-
-def _window_means(rows: h5py.Dataset, index: np.ndarray, voxels: slice) -> np.ndarray:
-    """Return the mean over each window of volumes, float32 (trial, voxel).
+class RepeatResponses:
+    """Responses of one repeat of a unit, made from the volumes of the runs that showed its clips.
 
     Parameters
     ----------
-    rows : h5py.Dataset
-        A run, (volume, voxel).
+    clips : sequence of (str, ndarray) or None
+        The run and the volumes of each clip, None for one that was not recorded.
+    pieces : mapping of str to (ndarray, int)
+        Of each run the volumes that are held, (volume, voxel), and the number of the first.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[tuple[str, np.ndarray] | None],
+        pieces: Mapping[str, tuple[np.ndarray, int]],
+    ) -> None:
+        self.present = np.array([place is not None for place in clips])
+        self.n_voxels = next(iter(pieces.values()))[0].shape[1]
+        self._parts = []
+        for name, (rows, low) in pieces.items():
+            places = [k for k, place in enumerate(clips) if place is not None and place[0] == name]
+            index = np.stack([clips[k][1] for k in places]) - low  # type: ignore[index]
+            self._parts.append((np.array(places), rows, index))
+
+    def block(self, part: slice) -> np.ndarray:
+        """Return the sum over each window of volumes of some voxels, (clip, voxel).
+
+        A correlation is the same of sums and of means.
+        """
+        places, rows, index = self._parts[0]
+        if len(places) == len(self.present):
+            return _window_sums(rows[:, part], index)
+        values = np.zeros((len(self.present), part.stop - part.start), dtype=np.float32)
+        for places, rows, index in self._parts:
+            values[places] = _window_sums(rows[:, part], index)
+        return values
+
+
+def _window_sums(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return the sum of the rows of each window, (trial, voxel); a view where it is one row each.
+
+    Parameters
+    ----------
+    rows : ndarray of float32, shape (volume, voxel)
+        Volumes.
     index : ndarray of int, shape (trial, window)
-        The volumes of each trial.
+        The volumes of each trial; those that follow each other are not copied first.
+    """
+    first, length = index[:, 0], _run_length(index[:, 0])
+    if index.shape[1] == 1:
+        return rows[first[0] : first[0] + length] if length == len(first) else rows[first]
+    sums = np.empty((len(index), rows.shape[1]), dtype=np.float32)
+    length = min(length, _run_length(index[:, 1]))
+    second = index[:, 1]
+    np.add(
+        rows[first[0] : first[0] + length],
+        rows[second[0] : second[0] + length],
+        out=sums[:length],
+    )
+    if length < len(index):
+        np.add(rows[first[length:]], rows[second[length:]], out=sums[length:])
+    for column in index.T[2:]:
+        length = _run_length(column)
+        sums[:length] += rows[column[0] : column[0] + length]
+        sums[length:] += rows[column[length:]]
+    return sums
+
+
+def _run_length(index: np.ndarray) -> int:
+    """Return how many numbers at the beginning count up by one."""
+    steps = index != index[0] + np.arange(len(index))
+    return int(steps.argmax()) if steps.any() else len(index)
+
+
+class UnitReader:
+    """Reads the volumes of units from cleaned.h5, each run once, into memory that is used again.
+
+    Parameters
+    ----------
+    file : h5py.File
+        An open cleaned artifact.
     voxels : slice
         The voxels that are read.
     """
-    low = int(index.min())
-    block = rows[low : int(index.max()) + 1, voxels]
-    index = index - low
-    if index.shape[1] == 1 and np.array_equal(index[:, 0], np.arange(len(block))):
-        return block
-    means = block[index[:, 0]]
-    for place in range(1, index.shape[1]):
-        means += block[index[:, place]]
-    means /= np.float32(index.shape[1])
-    return means
+
+    def __init__(self, file: h5py.File, voxels: slice) -> None:
+        self.file, self.voxels = file, voxels
+        self._buffers: dict[int, np.ndarray] = {}
+
+    def read(self, unit: Unit) -> list[RepeatResponses]:
+        """Return the responses of each repeat; they hold until the next unit is read."""
+        repeats, used = [], 0
+        for clips in unit.rows:
+            spans: dict[str, tuple[int, int]] = {}
+            for name, index in (place for place in clips if place is not None):
+                low, high = spans.get(name, (int(index.min()), int(index.max())))
+                spans[name] = (min(low, int(index.min())), max(high, int(index.max())))
+            pieces = {}
+            for name, (low, high) in spans.items():
+                pieces[name] = (self._rows(used, name, low, high + 1), low)
+                used += 1
+            repeats.append(RepeatResponses(clips, pieces))
+        return repeats
+
+    def expect(self, unit: Unit) -> None:
+        """Let the kernel read the runs of a unit while another one is worked on."""
+        if not hasattr(os, "posix_fadvise"):
+            return
+        names = {place[0] for clips in unit.rows for place in clips if place is not None}
+        with open(self.file.filename, "rb") as stream:
+            for name in names:
+                rows = self.file[f"runs/{name}/rows"]
+                offset = rows.id.get_offset()  # None where rows are not in one piece
+                if offset is not None:
+                    size = rows.size * rows.dtype.itemsize
+                    os.posix_fadvise(stream.fileno(), offset, size, os.POSIX_FADV_WILLNEED)
+
+    def _rows(self, slot: int, name: str, low: int, high: int) -> np.ndarray:
+        width = self.voxels.stop - self.voxels.start
+        buffer = self._buffers.get(slot)
+        if buffer is None or len(buffer) < high - low:
+            buffer = self._buffers[slot] = np.empty((high - low, width), dtype=np.float32)
+        rows = buffer[: high - low]
+        self.file[f"runs/{name}/rows"].read_direct(rows, np.s_[low:high, self.voxels])
+        return rows
 
 
 def gather_evidence(
@@ -206,9 +286,12 @@ def gather_evidence(
     parts = []
     for start in range(0, n_voxels, step):
         voxels = slice(start, min(start + step, n_voxels))
-        test = OneSampleT(voxels.stop - start)
-        for unit in units:
-            test.add(mean_pair_z(list(unit_responses(file, unit, voxels)), unit.pairs))
+        test, reader = OneSampleT(voxels.stop - start), UnitReader(file, voxels)
+        for unit, following in zip(units, [*units[1:], None], strict=True):
+            repeats = reader.read(unit)
+            if following is not None:
+                reader.expect(following)
+            test.add(mean_pair_z(repeats, unit.pairs))
         parts.append((test.statistic(), test.p_value(), test.mean))
     statistic, p, mean = (np.concatenate(values) for values in zip(*parts, strict=True))
     return Evidence(statistic, p, mean, len(units) - 1, kind)
