@@ -167,7 +167,7 @@ def _write_run(
     folder = root / "derivatives/versionB/fmriprep" / subject / session / "func"
     folder.mkdir(parents=True, exist_ok=True)
     if form == "cifti":
-        write_cifti_run(folder / f"{stem}_space-fsLR_den-91k_bold.dtseries.nii", rows)
+        write_cifti_run(folder / f"{stem}_space-fsLR_den-91k_bold.dtseries.nii", rows, TR)
         return
     for hemi, part in zip("LR", np.split(rows, [size.left], axis=1), strict=True):
         write_gifti(folder / f"{stem}_hemi-{hemi}_space-fsaverage_bold.func.gii", part, TR)

@@ -81,12 +81,12 @@ def grayordinates(voxels: int) -> nib.cifti2.BrainModelAxis:
     return axis + nib.cifti2.BrainModelAxis.from_mask(mask, name="Thalamus_Left", affine=affine)
 
 
-def write_cifti_run(path: Path, rows: np.ndarray) -> None:
+def write_cifti_run(path: Path, rows: np.ndarray, header_time: float = HEADER_TR) -> None:
     """Write cortical rows and four voxels of noise behind them as a dtseries."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rest = 900 + seeded(path.name).standard_normal((len(rows), 4))
     values = np.hstack([rows, rest]).astype(np.float32)
-    series = nib.cifti2.SeriesAxis(0, HEADER_TR, len(rows))
+    series = nib.cifti2.SeriesAxis(0, header_time, len(rows))
     nib.save(nib.Cifti2Image(values, (series, grayordinates(rows.shape[1]))), path)
 
 

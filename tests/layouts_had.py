@@ -103,7 +103,7 @@ def write_ciftify(root: Path, size: Size) -> None:
         folder = root / "derivatives/ciftify" / subject / "results"
         for number in range(1, 13):
             name = f"ses-action01_task-action_run-{number}_Atlas.dtseries.nii"
-            write_cifti_run(folder / name, run_rows(subject, number, size))
+            write_cifti_run(folder / name, run_rows(subject, number, size), TR)
 
 
 def write_fmriprep(root: Path, size: Size) -> None:
@@ -113,7 +113,7 @@ def write_fmriprep(root: Path, size: Size) -> None:
         for number in range(1, 13):
             stem = f"{subject}_ses-action01_task-action_run-{number:02d}"
             name = f"{stem}_space-fsLR_den-91k_bold.dtseries.nii"
-            write_cifti_run(folder / name, run_rows(subject, number, size))
+            write_cifti_run(folder / name, run_rows(subject, number, size), TR)
 
 
 def beta(file: str, size: Size) -> np.ndarray:

@@ -126,6 +126,7 @@ def run_stages(config, study, results):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.workflow
 def test_snakemake_leads_all_layouts_to_videos_and_a_page(tmp_path):
     content = configured(LAYOUTS, tmp_path)
