@@ -269,3 +269,17 @@ def test_judges_take_each_attribute_from_the_first_that_knows_it(models: Path) -
     assert embedding.shape == (2, 8)
     np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, rtol=1e-5)
     assert json.dumps(dict(judges.names))
+
+
+def test_each_subject_has_a_false_discovery_rate_and_an_audit_of_collapse(
+    evaluated: tuple[FakeExperiment, Path],
+) -> None:
+    content = read_json(evaluated[1] / "metrics.json")
+    for subject in content["subjects"].values():
+        assert all(entry["p"] <= entry["q"] <= 1 for entry in subject["metrics"].values())
+        found = subject["collapse"]
+        assert found["space"] == "clip"
+        assert found["n"] == found["distinct_reconstructions"] == 6
+        assert found["identical_to_true"] == 0
+        assert 0 < found["effective_rank"] <= 5
+        assert 1 <= found["distinct_nearest"] <= 6

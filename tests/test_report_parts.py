@@ -280,3 +280,23 @@ def test_every_colour_of_a_drawing_is_a_variable_of_the_page() -> None:
     style = (Path(theme.__file__).parent / "page.css").read_text(encoding="utf-8")
     for name in ("ink", "muted", "rule", "network", "ridge", "shuffled", "oracle", "paper"):
         assert style.count(f"--{name}:") == 2, name  # light and dark
+
+
+def test_a_score_of_the_whole_set_is_drawn_without_interval_and_chance() -> None:
+    entry = {"value": 3.2, "interval": None, "chance": None, "p": None, "baselines": {"grey": 9.0}}
+    assert "sub-01" in score_plot("s", "Distance", [("sub-01", entry)])
+    assert words.interval(None) == words.p_value(None) == "–"
+
+
+def test_collapse_is_told_in_words() -> None:
+    found = {
+        "effective_rank": 3.14,
+        "effective_rank_true": 20.0,
+        "distinct_nearest": 4,
+        "distinct_expected": 25.3,
+        "n": 40,
+    }
+    assert words.collapse_words(found) == (
+        "the reconstructions differ in 3.1 directions, the true clips in 20.0; they are nearest to "
+        "4 of 40 clips (25 if each chose at random)"
+    )

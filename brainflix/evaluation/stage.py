@@ -29,6 +29,7 @@ from brainflix.evaluation.inputs import (
 from brainflix.evaluation.judges import load_judges
 from brainflix.evaluation.metrics import usable
 from brainflix.evaluation.scoring import Scorer, add_q, score_subject
+from brainflix.evaluation.spaces import Space, collapse_audit
 from brainflix.evaluation.vectors import vector_identification, vector_scores
 from brainflix.provenance import code_digest
 
@@ -68,7 +69,7 @@ def evaluate(
     announce("evaluate", f"reads the videos of {len(videos)} subjects and {predictions}")
     judges = load_judges(options)
     metrics, skipped = usable(options.metrics, judges)
-    scorer = Scorer(metrics, judges, options)
+    scorer, space = Scorer(metrics, judges, options), Space(judges)
     studies = {study: read_study(stimuli[study]) for study in _studies(videos)}
     ours = Predictions(predictions, targets)
     subjects, rows = {}, []
@@ -82,7 +83,11 @@ def evaluate(
             constants[(study, *ids)] = fixed
         scored = score_subject(scorer, true, variants, constants[(study, *ids)])
         vectors, more = _vector_entries(ours, name, targets[study])
-        subjects[name] = {"metrics": scored.entries, "vectors": vectors}
+        subjects[name] = {
+            "metrics": scored.entries,
+            "vectors": vectors,
+            "collapse": collapse_audit(true, true.showing(variants[NETWORK]), space),
+        }
         rows += [(study, subject, *row) for row in [*scored.rows, *more]]
     add_q({name: content["metrics"] for name, content in subjects.items()})
     content = {

@@ -50,7 +50,9 @@ def score_plot(
 def _score_row(axes: Any, y: int, entry: Mapping[str, Any]) -> None:
     rivals = entry["baselines"]
     chance = entry["chance"]
-    axes.plot([chance, chance], [y - 0.36, y + 0.36], color=theme.MUTED, lw=1.1, ls=(0, (2, 1.4)))
+    if chance is not None:
+        level, dashes = [y - 0.36, y + 0.36], (0, (2, 1.4))
+        axes.plot([chance, chance], level, color=theme.MUTED, lw=1.1, ls=dashes)
     flat = {"marker": "|", "s": 42, "linewidth": 1.4, "zorder": 2}
     for key in ("grey", "mean_training_clip"):
         if key in rivals:
@@ -70,7 +72,8 @@ def _score_row(axes: Any, y: int, entry: Mapping[str, Any]) -> None:
             linewidth=1.5,
             zorder=3,
         )
-    axes.plot(entry["interval"], [y, y], color=theme.NETWORK, lw=2.6, solid_capstyle="round")
+    if entry["interval"] is not None:
+        axes.plot(entry["interval"], [y, y], color=theme.NETWORK, lw=2.6, solid_capstyle="round")
     axes.scatter(entry["value"], y, s=40, color=theme.NETWORK, zorder=4, linewidth=0)
 
 

@@ -15,7 +15,7 @@ from brainflix import __version__
 from brainflix.artifacts import file_digest
 from brainflix.report.contents import Contents
 from brainflix.report.html import Markup, element
-from brainflix.report.words import number
+from brainflix.report.words import collapse_words, number
 
 _LIBRARIES = ("torch", "lightning", "diffusers", "transformers", "numpy", "snakemake")
 
@@ -116,6 +116,10 @@ def _audits(contents: Contents) -> Markup | None:
         if rho is not None:
             text += f"; identification follows it with a rank correlation of {number(rho, 2)}"
         items.append(element("li", text + "."))
+    for name in contents.subjects:
+        found = contents.metrics["subjects"][name].get("collapse")
+        if found:
+            items.append(element("li", f"{name}: {collapse_words(found)}."))
     return element("ul", items, class_="findings") if items else None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from brainflix.report.contents import Contents
 from brainflix.report.html import Markup, element
 from brainflix.report.words import (
+    collapse_words,
     count,
     digits_of,
     interval,
@@ -100,7 +101,22 @@ def _capital(text: str) -> str:
 
 def findings(contents: Contents) -> list[Markup]:
     """Return what the numbers say, good or bad, a sentence each."""
-    return [*_above_chance(contents), *_comparisons(contents), *_audit(contents)]
+    return [
+        *_above_chance(contents),
+        *_comparisons(contents),
+        *_audit(contents),
+        *_collapsed(contents),
+    ]
+
+
+def _collapsed(contents: Contents) -> list[Markup]:
+    sentences = []
+    for name in contents.subjects:
+        found = contents.metrics["subjects"][name].get("collapse", {})
+        if found.get("collapsed"):
+            text = f"{name}: the output has collapsed; {collapse_words(found)}."
+            sentences.append(element("strong", text, class_="alarm"))
+    return sentences
 
 
 def _above_chance(contents: Contents) -> list[Markup]:
@@ -108,6 +124,8 @@ def _above_chance(contents: Contents) -> list[Markup]:
     doubtful: list[tuple[str, int, int]] = []
     for metric in contents.metric_names:
         entries = contents.entries(metric)
+        if any(entry["p"] is None for _, entry in entries):
+            continue
         passed = sum(entry["p"] < ALPHA for _, entry in entries)
         (certain if passed == len(entries) else doubtful).append((metric, passed, len(entries)))
     sentences = []

@@ -49,7 +49,8 @@ def section(contents: Contents) -> Markup:
             "p",
             "Every row is a subject. Intervals are bootstrapped over test clips (over groups of "
             "them where the test set has several), chance and P come from permuting which "
-            "reconstruction belongs to which clip, and every rival is scored by the same code.",
+            "reconstruction belongs to which clip, q is P after control of the false discovery "
+            "rate over metrics and subjects, and every rival is scored by the same code.",
         ),
         _key(),
         element("div", plots, class_="plots"),
@@ -73,7 +74,7 @@ def _key() -> Markup:
 
 
 def _table(contents: Contents) -> Markup:
-    heads = ["subject", "value", "95 % interval", "chance", "P", "clips"]
+    heads = ["subject", "value", "95 % interval", "chance", "P", "q", "clips"]
     heads += [VARIANT_NAMES[name] for name in _BASELINES]
     body = []
     for metric in contents.metric_names:
@@ -103,6 +104,7 @@ def _row(name: str, metric: str, entry: Mapping[str, Any]) -> Markup:
         interval(entry["interval"], digits),
         number(entry["chance"], digits),
         p_value(entry["p"]),
+        p_value(entry.get("q")),
         str(entry["n"]),
         *(number(entry["baselines"].get(key), digits) for key in _BASELINES),
     ]

@@ -31,14 +31,28 @@ def signed(value: float, digits: int = 3) -> str:
     return ("+" if value >= 0 else "") + number(value, digits)
 
 
-def interval(bounds: tuple[float, float] | list[float], digits: int = 3) -> str:
-    """Return an interval as ``low to high``."""
+def interval(bounds: tuple[float, float] | list[float] | None, digits: int = 3) -> str:
+    """Return an interval as ``low to high``; None is a dash."""
+    if bounds is None:
+        return number(None)
     return f"{number(bounds[0], digits)} to {number(bounds[1], digits)}"
 
 
-def p_value(p: float) -> str:
-    """Return a P value, bounded where it is small."""
+def p_value(p: float | None) -> str:
+    """Return a P value, bounded where it is small; None is a dash."""
+    if p is None:
+        return number(None)
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def collapse_words(found: Mapping[str, Any]) -> str:
+    """Return what :func:`brainflix.evaluation.audit.collapse` counted, in words."""
+    return (
+        f"the reconstructions differ in {number(found['effective_rank'], 1)} directions, the true "
+        f"clips in {number(found['effective_rank_true'], 1)}; they are nearest to "
+        f"{found['distinct_nearest']} of {count(found['n'], 'clip')} "
+        f"({number(found['distinct_expected'], 0)} if each chose at random)"
+    )
 
 
 def digits_of(metric: str) -> int:
