@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from brainflix.errors import DataError
 from brainflix.evaluation.inference import Scores
+from brainflix.evaluation.nway import identification_matrix
 
 Floats = NDArray[np.float64]
 
@@ -64,6 +65,13 @@ def identified(similarity: NDArray[Any], pairs: bool) -> Scores:
         matrix if pairs else None,
         facts={"distinct_nearest": nearest},
     )
+
+
+def nway_identified(similarity: NDArray[Any], ways: int, pairs: bool) -> Scores:
+    """Return identification among ``ways`` clips in closed form, as a metric's scores."""
+    matrix = identification_matrix(similarity, ways)
+    own = np.diagonal(matrix).copy()
+    return Scores(own, matrix if pairs else None, facts={"ways": ways})
 
 
 def cosine_pairs(predicted: NDArray[Any], true: NDArray[Any]) -> Floats:

@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from brainflix.evaluation.clips import Clips, Feature
+from brainflix.evaluation.identification import nway_identified
 from brainflix.evaluation.inference import Scores
 from brainflix.evaluation.judges import Judges
 from brainflix.evaluation.pairs import PairKernel, score_pairs
@@ -85,6 +89,35 @@ class PairMetric(Metric):
     def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
         wanted = {type(self).kernel: {self.name: self.lower}}
         return score_pairs(wanted, true, predicted, pairs=pairs, seed=self.seed)
+
+
+class NWayIdentification(Metric):
+    """Identification of the true clip among n, in closed form; the subclass says in which space."""
+
+    space: ClassVar[str]
+    words: ClassVar[str]  # what of a reconstruction is compared
+    blind: ClassVar[str]  # what that does not see
+
+    @abstractmethod
+    def similarity(self, true: Clips, predicted: Clips) -> NDArray[np.float64]:
+        """Return how alike every prediction and every clip are, (prediction, clip)."""
+
+    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+        similarity = self.similarity(true, predicted)
+        name = f"{self.ways}way-identification@{self.space}"
+        return {name: nway_identified(similarity, self.ways, pairs)}
+
+    @classmethod
+    def note(cls, name: str) -> Note:
+        return Note(
+            f"{cls.ways}-way identification by {cls.words}",
+            shows=f"How often a reconstruction's {cls.words} is more like that of the clip that "
+            f"was shown than those of {cls.ways - 1} other test clips, all at once: the mean over all "
+            f"ways to draw these, in closed form. Chance is 1 in {cls.ways}.",
+            hides="How far apart the test clips are: values of different sets of clips do not "
+            f"compare. {cls.blind}",
+            short=f"{cls.ways}-way {cls.space}",
+        )
 
 
 METRICS: Registry[type[Metric]] = Registry("metric")

@@ -26,8 +26,10 @@ MODEL_FREE = (
     "hue@cosine",
     "hue@centred",
     "identification@pixel",
+    "50way-identification@pixel",
     "motion-energy",
     "identification@motion",
+    "50way-identification@motion",
     "flow-agreement",
     "temporal-consistency@relative",
     "epe",
@@ -44,6 +46,7 @@ OF_MODELS = (
     "vifi@cosine",
     "frechet@video",
     "identification@latent",
+    "50way-identification@latent",
     *(
         f"{judge}-{ways}way@{rule}"
         for judge in ("frame", "video")

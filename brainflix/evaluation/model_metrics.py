@@ -14,7 +14,7 @@ from brainflix.evaluation.frechet import frechet_distance
 from brainflix.evaluation.identification import correlation_pairs, cosine_pairs, identified
 from brainflix.evaluation.inference import Scores
 from brainflix.evaluation.judges import Compare, Verdict, clip_embedding
-from brainflix.evaluation.metric import METRICS, Metric, Note
+from brainflix.evaluation.metric import METRICS, Metric, Note, NWayIdentification
 from brainflix.evaluation.pairs import score_pairs
 
 Floats = NDArray[np.float64]
@@ -67,25 +67,14 @@ class ClipIdentification(_ClipMetric):
 
 
 @METRICS.register("nway-identification@clip")
-class NWayClipIdentification(_ClipMetric):
+class NWayClipIdentification(_ClipMetric, NWayIdentification):
     """Identification among n clips by CLIP, in closed form."""
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
-        similarity = self.clip_similarity(true, predicted)
-        matrix = nway.identification_matrix(similarity, self.ways)
-        return {f"{self.ways}way-identification@clip": _matrix(matrix, pairs, ways=self.ways)}
+    space, words = "clip", "CLIP embedding"
+    blind = "CLIP sees frames, and little of motion."
 
-    @classmethod
-    def note(cls, name: str) -> Note:
-        return Note(
-            f"{cls.ways}-way identification in CLIP space",
-            shows="How often a reconstruction's CLIP embedding is nearest the clip that was shown "
-            f"among {cls.ways} clips, it and {cls.ways - 1} other test clips: the mean over all "
-            f"ways to draw these, in closed form. Chance is 1 in {cls.ways}.",
-            hides="How far apart the test clips are: values of different sets of clips do not "
-            "compare. CLIP sees frames, and little of motion.",
-            short=f"{cls.ways}-way CLIP",
-        )
+    def similarity(self, true: Clips, predicted: Clips) -> Floats:
+        return self.clip_similarity(true, predicted)
 
 
 @METRICS.register("retrieval-rank@clip")
@@ -299,6 +288,13 @@ class FrechetVideo(Metric):
         )
 
 
+def latent_similarity(metric: Metric, true: Clips, predicted: Clips) -> Floats:
+    """Return the correlation of a VAE's latents of every pair."""
+    encode = metric.judges.need("latents")
+    x, y = (clips.seen("latents", encode) for clips in (true, predicted))
+    return correlation_pairs(y, x)
+
+
 @METRICS.register("identification@latent")
 class LatentIdentification(Metric):
     """Pairwise identification by the correlation of a VAE's latents."""
@@ -306,9 +302,8 @@ class LatentIdentification(Metric):
     needs = ("latents",)
 
     def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
-        encode = self.judges.need("latents")
-        x, y = (clips.seen("latents", encode) for clips in (true, predicted))
-        return {"identification@latent": identified(correlation_pairs(y, x), pairs)}
+        similarity = latent_similarity(self, true, predicted)
+        return {"identification@latent": identified(similarity, pairs)}
 
     @classmethod
     def note(cls, name: str) -> Note:
@@ -321,6 +316,18 @@ class LatentIdentification(Metric):
             "systems that were trained on the latents of this VAE.",
             short="latent identification",
         )
+
+
+@METRICS.register("nway-identification@latent")
+class NWayLatentIdentification(NWayIdentification):
+    """Identification among n clips by a VAE's latents, in closed form."""
+
+    needs = ("latents",)
+    space, words = "latent", "latents"
+    blind = "What is seen, wherever the layout alone tells the clips apart."
+
+    def similarity(self, true: Clips, predicted: Clips) -> Floats:
+        return latent_similarity(self, true, predicted)
 
 
 class _NWay(Metric):

@@ -14,7 +14,7 @@ from brainflix.evaluation.farneback import farneback, opencv_gray
 from brainflix.evaluation.frames import threaded
 from brainflix.evaluation.identification import correlation_pairs, identified
 from brainflix.evaluation.inference import PairBlocks, Scores, block_sample
-from brainflix.evaluation.metric import METRICS, Metric, Note
+from brainflix.evaluation.metric import METRICS, Metric, Note, NWayIdentification
 
 STILL = 0.25  # grey levels of change between frames that count as none
 STILL_FLOW = 0.05 / motion.SIDE  # of the longer side: flow that counts as none
@@ -82,6 +82,17 @@ class MotionIdentification(_MotionMetric):
             hides="What is seen, and colour. A static layout tells clips apart as well.",
             short="motion identification",
         )
+
+
+@METRICS.register("nway-identification@motion")
+class NWayMotionIdentification(_MotionMetric, NWayIdentification):
+    """Identification among n clips by motion energy, in closed form."""
+
+    space, words = "motion", "motion energy"
+    blind = "A static layout tells clips apart as well."
+
+    def similarity(self, true: Clips, predicted: Clips) -> NDArray[np.float64]:
+        return self.energy_similarity(true, predicted)
 
 
 @METRICS.register("flow-agreement")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.evaluation import kernels
 from brainflix.evaluation.clips import Clips, Feature, Frames, shrink
 from brainflix.evaluation.identification import identified
 from brainflix.evaluation.inference import Scores
-from brainflix.evaluation.metric import METRICS, Metric, Note, PairMetric
+from brainflix.evaluation.metric import METRICS, Metric, Note, NWayIdentification, PairMetric
 from brainflix.evaluation.pixels import pixel_correlation_pairs
 
 SMALL = 64  # pixels of the longer side, to which clips are averaged where all pairs are compared
@@ -215,18 +216,31 @@ class HueCentred(PairMetric):
         )
 
 
-@METRICS.register("identification@pixel")
-class PixelIdentification(Metric):
-    """Pairwise identification by the correlation of all pixels of a clip."""
-
+class _SmallPixels(Metric):
     def features(self) -> Mapping[str, Feature]:
         return {"small": small}
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
-        similarity = pixel_correlation_pairs(
+    def similarity(self, true: Clips, predicted: Clips) -> NDArray[np.float64]:
+        """Return the correlation of all pixels of every pair of clips."""
+        return pixel_correlation_pairs(
             true.feature("small", small), predicted.feature("small", small)
         )
-        return {"identification@pixel": identified(similarity, pairs)}
+
+
+@METRICS.register("nway-identification@pixel")
+class NWayPixelIdentification(_SmallPixels, NWayIdentification):
+    """Identification among n clips by the correlation of their pixels, in closed form."""
+
+    space, words = "pixel", "pixels"
+    blind = "What is seen, wherever the layout alone tells the clips apart."
+
+
+@METRICS.register("identification@pixel")
+class PixelIdentification(_SmallPixels):
+    """Pairwise identification by the correlation of all pixels of a clip."""
+
+    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+        return {"identification@pixel": identified(self.similarity(true, predicted), pairs)}
 
     @classmethod
     def note(cls, name: str) -> Note:
