@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol, TypeVar
 
 import h5py
@@ -59,7 +60,8 @@ def blocks(frames: FrameSource, bytes_held: int = _BLOCK_BYTES) -> Iterator[slic
 
 def threaded(work: Callable[[T], R], parts: Sequence[T]) -> Iterator[R]:
     """Yield the results of ``work``, in order, a few parts at a time on the processor's cores."""
-    count = min(_THREADS, len(os.sched_getaffinity(0)), len(parts))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    count = min(_THREADS, cores or 1, len(parts))
     if count < 2:
         yield from map(work, parts)
         return
@@ -102,6 +104,7 @@ class FrameStore:
         self._written = 0
         self._file: Any = None
         self._writable = False
+        self._opening = Lock()
 
     @classmethod
     def create(cls, path: str | Path, shape: Sequence[int], dtype: Any = np.uint8) -> FrameStore:
@@ -220,9 +223,10 @@ class FrameStore:
             self.close()
 
     def _handle(self) -> int:
-        if self._file is None:
-            self._file = os.open(self.path, os.O_RDWR if self._writable else os.O_RDONLY)
-        return int(self._file)
+        with self._opening:
+            if self._file is None:
+                self._file = os.open(self.path, os.O_RDWR if self._writable else os.O_RDONLY)
+            return int(self._file)
 
     def _read(self, places: NDArray[np.int64]) -> NDArray[Any]:
         found = np.empty((len(places), *self._stored[1:]), dtype=self.dtype)
@@ -232,8 +236,9 @@ class FrameStore:
 
     def _read_run(self, place: int, into: NDArray[Any]) -> None:
         if self._dataset is not None:
-            if self._file is None:
-                self._file = h5py.File(self.path, "r")
+            with self._opening:
+                if self._file is None:
+                    self._file = h5py.File(self.path, "r")
             self._file[self._dataset].read_direct(into, np.s_[place : place + len(into)])
             return
         buffer = into.reshape(-1).view(np.uint8).data

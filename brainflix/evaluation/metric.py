@@ -112,8 +112,8 @@ class NWayIdentification(Metric):
         return Note(
             f"{cls.ways}-way identification by {cls.words}",
             shows=f"How often a reconstruction's {cls.words} is more like that of the clip that "
-            f"was shown than those of {cls.ways - 1} other test clips, all at once: the mean over all "
-            f"ways to draw these, in closed form. Chance is 1 in {cls.ways}.",
+            f"was shown than those of {cls.ways - 1} other test clips, all at once: the mean over "
+            f"all ways to draw these, in closed form. Chance is 1 in {cls.ways}.",
             hides="How far apart the test clips are: values of different sets of clips do not "
             f"compare. {cls.blind}",
             short=f"{cls.ways}-way {cls.space}",
