@@ -490,7 +490,7 @@ def test_a_dataset_must_be_named_and_hold_clips(tmp_path: Path) -> None:
         open_clips(f"{tmp_path / 'a.h5'}::other")
     data = (tmp_path / "a.h5").read_bytes()
     (tmp_path / "b.h5").write_bytes(data[: len(data) // 2])
-    with pytest.raises(ArtifactError, match="cannot be opened"):
+    with pytest.raises(ArtifactError, match="cannot be read"):
         open_clips(f"{tmp_path / 'b.h5'}::some/where")
 
 

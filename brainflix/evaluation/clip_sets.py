@@ -22,6 +22,7 @@ from brainflix.evaluation.sources import (
     VideoClip,
     load_array,
     natural_key,
+    opened_hdf5,
 )
 
 HDF5 = frozenset({".h5", ".hdf5", ".hdf"})
@@ -199,18 +200,8 @@ def _in_order(pictures: Sequence[Path], folder: Path) -> tuple[Path, ...]:
 
 
 def _open_hdf5(path: Path, dataset: str) -> ClipSet:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            kind = str(file.attrs.get("kind", ""))
-    except OSError as error:
-        raise ArtifactError(
-            "the HDF5 file cannot be opened",
-            expected="a whole HDF5 file",
-            found=f"{path.stat().st_size} bytes: {error}",
-            where=path,
-        ) from error
+    with opened_hdf5(path) as file:
+        kind = str(file.attrs.get("kind", ""))
     if kind in ("stimuli", "videos"):
         return _open_own(path, kind, dataset)
     if not dataset:
@@ -251,7 +242,7 @@ def _open_dataset(path: Path, dataset: str) -> ClipSet:
     """Open a dataset of any HDF5 file; names stand beside it as ``clip``, or are numbers."""
     import h5py
 
-    with h5py.File(path, "r") as file:
+    with opened_hdf5(path) as file:
         found = _check_dataset(file, path, dataset)
         beside = found.parent.get("clip")
         names = _numbers(len(found))
@@ -297,7 +288,7 @@ def _datasets(path: Path) -> list[str]:
         if isinstance(item, h5py.Dataset):
             found.append(f"{name} {item.shape}")
 
-    with h5py.File(path, "r") as file:
+    with opened_hdf5(path) as file:
         file.visititems(add)
     return found
 

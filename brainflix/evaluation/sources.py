@@ -6,6 +6,7 @@ read afterwards, only the frames that are wanted. Nothing is written here.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.artifacts import file_digest
-from brainflix.errors import VideoError
+from brainflix.errors import ArtifactError, VideoError
 from brainflix.targets.video import pick_frames, read_picture, read_timeline
 
 Frame = NDArray[np.uint8]
@@ -197,9 +198,7 @@ class ArrayClip:
         if self.dataset is None:
             array = load_array(self.path)
             return (array.shape if self.row is None else array.shape[1:]), array.dtype
-        import h5py
-
-        with h5py.File(self.path, "r") as file:
+        with opened_hdf5(self.path) as file:
             found = file[self.dataset]
             return found.shape[1:], found.dtype
 
@@ -207,9 +206,7 @@ class ArrayClip:
         if self.dataset is None:
             array = load_array(self.path)
             return np.asarray(array if self.row is None else array[self.row])
-        import h5py
-
-        with h5py.File(self.path, "r") as file:
+        with opened_hdf5(self.path) as file:
             return np.asarray(file[self.dataset][self.row])
 
 
@@ -241,6 +238,29 @@ def as_pixels(clip: NDArray[Any], where: object) -> Frame:
             remedy="save uint8 from 0 to 255",
         )
     return np.rint(clip * 255).astype(np.uint8)
+
+
+@contextlib.contextmanager
+def opened_hdf5(path: Path) -> Iterator[Any]:
+    """Open an HDF5 file for reading; what h5py objects to becomes an error that names the file.
+
+    Raises
+    ------
+    ArtifactError
+        When the file is cut, damaged or no HDF5 file.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise ArtifactError(
+            "the HDF5 file cannot be read",
+            expected="a whole HDF5 file",
+            found=f"{path.stat().st_size} bytes: {error}",
+            where=path,
+        ) from error
 
 
 def load_array(path: Path) -> NDArray[Any]:

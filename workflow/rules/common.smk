@@ -76,7 +76,14 @@ def models(*names):
 
 def judges(wildcards):
     section = CONFIG.experiments[wildcards.experiment].evaluation
-    return models(section.clip_model, section.frame_classifier, section.video_classifier)
+    return models(
+        section.clip_model,
+        section.frame_classifier,
+        section.video_classifier,
+        section.vae_model,
+        section.video_model,
+        section.perceptual_model,
+    )
 
 
 # Files: what a study, an experiment and its subjects consist of, each under the name that a stage
