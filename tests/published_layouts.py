@@ -11,9 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import layouts_arrays as arrays
+import layouts_bold5000 as bold5000
 import layouts_bold_moments as bmd
 import layouts_cc2017 as cc2017
+import layouts_glmsingle as glmsingle
+import layouts_god as god
 import layouts_had as had
+import layouts_mosaic as mosaic
 from studies_on_disk import Plan, write_study
 
 FILMS = cc2017.Size(train=3, test=1, test_repeats=3, volumes=10)
@@ -38,6 +43,8 @@ class Layout:
         The subjects that are used.
     selection, response : dict
         How voxels are selected and responses read.
+    file : str
+        The file in the folder that is the root, if one is.
     """
 
     reader: str
@@ -46,12 +53,13 @@ class Layout:
     subjects: tuple[str, ...] = ("sub-01",)
     selection: dict[str, Any] = field(default_factory=lambda: {"method": "all"})
     response: dict[str, Any] = field(default_factory=lambda: {"delay": 4.0, "window": 1})
+    file: str = ""
 
     def section(self, root: Path) -> dict[str, Any]:
         """Return the study's section of a configuration."""
         return {
             "reader": self.reader,
-            "root": str(root),
+            "root": str(root / self.file),
             "options": self.options,
             "subjects": list(self.subjects),
             "preprocessing": {
@@ -150,5 +158,27 @@ LAYOUTS = {
         write=_had(had.write_pairs),
         options={"form": "prepared", "subjects": ["sub-02"]},
         subjects=("sub-02",),
+    ),
+    "god_npz": Layout(reader="god", write=god.write_npz_study, subjects=("sub-01", "sub-02")),
+    "god_bdata": Layout(reader="god", write=god.write_bdata_study, options={"roi": ["V1", "V2"]}),
+    "bold5000": Layout(reader="bold5000", write=bold5000.write_study, subjects=("CSI1", "CSI4")),
+    "bold5000_held": Layout(
+        reader="bold5000",
+        write=lambda root: bold5000.write_study(root, held=True),
+        options={"regions": ["LHPPA", "RHPPA"]},
+        subjects=("CSI4",),
+    ),
+    "glmsingle_python": Layout(
+        reader="glmsingle", write=glmsingle.write_study, subjects=("sub-01", "sub-02")
+    ),
+    "glmsingle_matlab": Layout(
+        reader="glmsingle",
+        write=lambda root: glmsingle.write_study(root, suffix=".mat"),
+        options={"clips_per_group": 4},
+        selection=TESTED,
+    ),
+    "arrays": Layout(reader="arrays", write=arrays.write_study, file="study.yaml"),
+    "mosaic": Layout(
+        reader="mosaic", write=mosaic.write_study, subjects=("sub-01_BMD", "sub-02_BMD")
     ),
 }

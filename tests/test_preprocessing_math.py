@@ -226,6 +226,36 @@ def test_published_threshold_of_59412_vertices_and_17_degrees_of_freedom():
         assert scipy.stats.t.isf(threshold, 17) == pytest.approx(t, abs=0.005)
 
 
+def test_two_sided_thresholds_are_those_of_half_the_level():
+    # the same facts: 7.52 at P < .05, 8.46 at P < .01, two-sided
+    for alpha, t in ((0.05, 7.52), (0.01, 8.46)):
+        threshold = p_threshold(np.ones(59412), "bonferroni", alpha / 2)
+        assert scipy.stats.t.isf(threshold, 17) == pytest.approx(t, abs=0.005)
+
+
+def test_segments_of_the_size_of_cc2017_are_selected_at_the_published_thresholds():
+    rng = np.random.default_rng(11)
+    strength = np.repeat([0.0, 0.15, 0.2, 0.25, 0.3, 0.6], 40)  # of what the repeats share
+    test = OneSampleT(len(strength))
+    segments = []
+    for _ in range(18):
+        shared = rng.standard_normal((240, len(strength))) * np.sqrt(strength)
+        noise = rng.standard_normal((2, 240, len(strength))) * np.sqrt(1 - strength)
+        segments.append((shared + noise).astype(np.float32))
+        test.add(mean_pair_z(list(segments[-1])))
+    z = np.arctanh([scipy.stats.pearsonr(x, y, axis=0)[0] for x, y in segments])
+    t = scipy.stats.ttest_1samp(z, 0).statistic
+    assert test.dof == 17
+    for alpha, threshold in ((0.05, 7.13), (0.01, 8.05)):
+        tested = np.concatenate([test.p_value(), np.ones(59412 - len(t))])  # the other vertices
+        selected = pass_voxels(tested, "bonferroni", alpha).selected
+        certain = np.abs(t - threshold) > 0.01
+        np.testing.assert_array_equal(selected[: len(t)][certain], (t > threshold)[certain])
+        assert not selected[:40].any()
+        assert selected[200:240].all()
+        assert 0 < selected[40:200].sum() < 160  # the threshold lies within what was simulated
+
+
 def test_the_most_significant_fraction_and_the_region_are_kept():
     p = np.array([0.5, 1e-6, 1e-5, 1e-8, 1e-7, 1e-9])
     half = pass_voxels(p, "fdr", 0.01, fraction=0.5)

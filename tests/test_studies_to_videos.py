@@ -45,10 +45,15 @@ def check_videos(results, study, subject, source):
 
 def test_each_reader_of_a_published_study_has_a_row():
     assert {layout.reader for layout in LAYOUTS.values()} >= {
+        "arrays",
         "bids",
+        "bold5000",
         "bold_moments",
         "cc2017",
+        "glmsingle",
+        "god",
         "had",
+        "mosaic",
     }
     assert {layout.reader for layout in LAYOUTS.values()} <= set(READERS)
 

@@ -19,7 +19,7 @@ from brainflix.studies.pictures import PictureOptions, picture_frames
 from brainflix.studies.readers import READERS
 from brainflix.studies.stimuli import video_duration
 from brainflix.studies.study import SPLITS, Clip, VoxelSpace, check_groups
-from brainflix.studies.trialwise import Axis, TrialRows, TrialStudy, TrialTable
+from brainflix.studies.trialwise import Axis, TrialRows, TrialStudy, TrialTable, clip_sets
 
 _DEFAULT_AXES: dict[int, tuple[Axis, ...]] = {2: ("trial", "voxel"), 3: ("clip", "repeat", "voxel")}
 
@@ -288,10 +288,11 @@ class ArrayStudy(TrialStudy):
         for split, part in self._parts(subject):
             shown, rows = self._shown(split, part)
             size = self.options.clips_per_group if split == "train" else None
-            sets = tuple(f"set-{clip // size + 1 if size else 1:02d}" for clip in shown)
+            sets = clip_sets(self._names[split], size)
             clips = tuple(self._names[split][clip] for clip in shown)
+            in_sets = tuple(sets[clip] for clip in clips)
             path = self._locate(part.responses)[0]
-            tables.append(TrialTable(split, clips, rows, sets, (path,)))
+            tables.append(TrialTable(split, clips, rows, in_sets, (path,)))
         return tables
 
     def _shown(self, split: str, part: TrialArrays) -> tuple[np.ndarray, np.ndarray]:

@@ -266,14 +266,14 @@ class GlmSingleStudy(TrialStudy):
         shown = [clip for fit in self._fits(subject) for clip in fit.clips]
         paths = tuple(fit.betas.path for fit in self._fits(subject))
         splits = {clip.id: clip.split for clip in self.clips()}
-        sets = clip_sets(
-            [clip for clip in splits if splits[clip] == "train"], self.options.clips_per_group
-        )
+        sets: dict[str, str] = {}
+        for split, size in (("train", self.options.clips_per_group), ("test", None)):
+            sets |= clip_sets([clip for clip in splits if splits[clip] == split], size)
         tables = []
         for split in ("train", "test"):
             rows = [row for row, clip in enumerate(shown) if splits[clip] == split]
             clips = tuple(shown[row] for row in rows)
-            in_sets = tuple(sets.get(clip, "set-01") for clip in clips)
+            in_sets = tuple(sets[clip] for clip in clips)
             if rows:
                 tables.append(TrialTable(split, clips, np.array(rows), in_sets, paths))
         return tables

@@ -16,6 +16,7 @@ from brainflix.studies.array_files import Hdf5Rows, Rows
 from brainflix.studies.study import Event, Run, Study, VoxelSpace
 
 BLOCK = 1 << 24  # values looked at at a time
+SET_SIZE = 240  # clips; a segment of a film in the study that the selection is from has as many
 Axis = Literal["clip", "repeat", "trial", "voxel"]
 
 
@@ -108,10 +109,21 @@ class TrialTable:
             )
 
 
-def clip_sets(clips: Sequence[str], size: int | None) -> dict[str, str]:
-    """Return the set of each clip: ``size`` neighbours of the study's order, or one set of all."""
-    order = {clip: number for number, clip in enumerate(dict.fromkeys(clips))}
-    return {clip: f"set-{number // size + 1 if size else 1:02d}" for clip, number in order.items()}
+def clip_sets(clips: Sequence[str], size: int | None = None) -> dict[str, str]:
+    """Return the set of each clip: so many neighbours of the study's order.
+
+    Parameters
+    ----------
+    clips : sequence of str
+        Clips, possibly repeated, in the study's order.
+    size : int, optional
+        Clips a set. By default clips are divided evenly into the fewest sets of ``SET_SIZE`` or
+        less: a set is what is in memory at a time, and a unit of the reproducibility.
+    """
+    order = list(dict.fromkeys(clips))
+    count = -(-len(order) // SET_SIZE)
+    width = size or -(-len(order) // max(count, 1))
+    return {clip: f"set-{number // width + 1:02d}" for number, clip in enumerate(order)}
 
 
 def table_runs(subject: str, table: TrialTable) -> dict[str, tuple[Run, np.ndarray]]:
