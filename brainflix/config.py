@@ -65,8 +65,15 @@ class SelectionConfig(Section):
     fraction: float | None = Field(
         default=None, gt=0, le=1, description="keep the most significant fraction of the passed"
     )
-    atlas: str | None = Field(default=None, description="a label image on the voxels' grid")
-    regions: tuple[str | int, ...] = Field(default=(), description="labels of the atlas to keep")
+    atlas: str | None = Field(
+        default=None,
+        description="hcp_mmp, yeo7 or yeo17 (fsLR-32k), or a label file: NIfTI on the voxels' "
+        "grid, dlabel.nii, or label.gii with {hemi} for L and R",
+    )
+    regions: tuple[str | int, ...] = Field(
+        default=(),
+        description="labels of the atlas to keep; brain_netflix: the 41 areas of that paper",
+    )
     delay: float | None = Field(
         default=None, ge=0, description="delay in s of the judged responses; None: that of response"
     )

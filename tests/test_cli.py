@@ -232,9 +232,9 @@ def truncated(path, kind):
 
 def test_a_truncated_artifact_ends_with_exit_code_2(tmp_path):
     path = truncated(tmp_path / "cleaned.h5", "cleaned")
-    refused(brainflix("inspect", path), "cannot be opened", str(path), "run the workflow again")
+    refused(brainflix("inspect", path), "is damaged", str(path), "run the workflow again")
     result = brainflix("select", path, "--out", tmp_path / "voxels.h5")
-    refused(result, "cannot be opened", str(path))
+    refused(result, "is damaged", str(path))
     assert not (tmp_path / "voxels.h5").exists()
 
 

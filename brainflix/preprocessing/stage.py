@@ -12,7 +12,7 @@ from brainflix.artifacts import create, open_artifact, write_dataset
 from brainflix.config import CleaningConfig, ResponseConfig, SelectionConfig, StudySource
 from brainflix.console import announce
 from brainflix.errors import ArtifactError, ConfigError, DataError
-from brainflix.preprocessing.atlas import region_mask
+from brainflix.preprocessing.atlas import Atlas, atlas_files, read_atlas
 from brainflix.preprocessing.cleaned import (
     CleanedWriter,
     read_space,
@@ -116,7 +116,8 @@ def select(cleaned: Path, options: SelectionConfig, out: Path, plot: Path | None
         window = default.window if options.window is None else options.window
         evidence = gather_evidence(file, training, delay, window)
         voxels = read_space(file)
-        region = _region(options, voxels)
+        atlas = _atlas(options, voxels)
+        region = None if atlas is None else atlas.mask(options.regions)
     passed = _choose(evidence, options, region, f"{subject}, {cleaned}")
     threshold = _t_threshold(passed, evidence)
     attributes = {
@@ -138,10 +139,13 @@ def select(cleaned: Path, options: SelectionConfig, out: Path, plot: Path | None
         out,
         "voxels",
         configuration=options.model_dump(),
-        inputs=[cleaned, *([Path(options.atlas)] if options.atlas else [])],
+        inputs=[cleaned, *(atlas_files(options.atlas) if options.atlas else [])],
         code=code_digest(__name__),
     ) as file:
         _write_voxels(file, evidence, passed, voxels)
+        if atlas is not None:
+            write_dataset(file, "region", atlas.named(), ("voxel",))
+            file.attrs["atlas"] = atlas.where
         file.attrs.update(attributes)
     count = f"{attributes['n_selected']} of {len(voxels)} voxels selected"
     if plot is not None:
@@ -161,8 +165,8 @@ def _write_voxels(file: h5py.File, evidence: Evidence, passed: Passed, voxels: V
     write_space(file, voxels)
 
 
-def _region(options: SelectionConfig, voxels: VoxelSpace) -> np.ndarray | None:
-    """Return the voxels of the configured region, None for all."""
+def _atlas(options: SelectionConfig, voxels: VoxelSpace) -> Atlas | None:
+    """Return the configured atlas, None where there is none."""
     if options.atlas is None:
         if options.regions:
             raise ConfigError(
@@ -172,7 +176,7 @@ def _region(options: SelectionConfig, voxels: VoxelSpace) -> np.ndarray | None:
                 where="preprocessing.selection.regions",
             )
         return None
-    return region_mask(voxels, Path(options.atlas), options.regions)
+    return read_atlas(voxels, options.atlas)
 
 
 def _choose(

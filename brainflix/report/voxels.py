@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.artifacts import open_artifact
+from brainflix.preprocessing.atlas import area
+from brainflix.preprocessing.cleaned import read_space
+from brainflix.studies.study import VoxelSpace
 
 MAX_SLICES = 12
 BRAIN = (128, 132, 140, 72)  # RGBA of a voxel that was not selected
@@ -29,6 +32,10 @@ class VoxelSummary:
         Grid indices, or indices of grayordinates.
     attributes : dict
         The artifact's own: threshold, correction, alpha, dof, unit, ...
+    region : ndarray of str, shape (voxel,), or None
+        The region of each, empty for none; None where no atlas was named.
+    space : VoxelSpace or None
+        Where the voxels lie.
     """
 
     reproducibility: NDArray[np.float64]
@@ -37,6 +44,8 @@ class VoxelSummary:
     selected: NDArray[np.bool_]
     position: NDArray[np.int64]
     attributes: dict[str, Any]
+    region: NDArray[np.str_] | None = None
+    space: VoxelSpace | None = None
 
     @property
     def is_volume(self) -> bool:
@@ -54,6 +63,8 @@ def read_voxels(path: Path) -> VoxelSummary:
             file["selected"][()].astype(bool),
             file["position"][()].astype(np.int64),
             {key: _plain(file.attrs[key]) for key in sorted(file.attrs)},
+            file["region"].asstr()[()].astype(str) if "region" in file else None,
+            read_space(file) if "shape" in file.attrs else None,
         )
 
 
@@ -85,6 +96,53 @@ def ramp(fraction: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
+def pixels(summary: VoxelSummary) -> NDArray[np.uint8]:
+    """Return the colour of each voxel, RGBA (voxel, 4): selected ones on the ramp, others grey."""
+    low, high = colour_range(summary)
+    fraction = np.clip((np.nan_to_num(shown_values(summary)) - low) / (high - low), 0, 1)
+    colours = np.empty((len(fraction), 4), np.uint8)
+    colours[:] = BRAIN
+    colours[summary.selected, :3] = ramp(fraction[summary.selected])
+    colours[summary.selected, 3] = 255
+    return colours
+
+
+@dataclass(frozen=True)
+class RegionRow:
+    """A region's line: how many voxels it has, how many were selected, and their means."""
+
+    name: str
+    voxels: int
+    selected: int
+    reproducibility: float
+    ceiling: float
+
+
+def region_rows(summary: VoxelSummary) -> list[RegionRow]:
+    """Return the regions with selected voxels, both hemispheres together, the most voxels first.
+
+    Means are over the selected voxels of a region; NaN where nothing is known of them.
+    """
+    if summary.region is None:
+        return []
+    names, inverse = np.unique(
+        np.array([area(str(name)) for name in summary.region]), return_inverse=True
+    )
+    rows = []
+    for number, name in enumerate(names):
+        chosen = (inverse == number) & summary.selected
+        if not name or not chosen.any():
+            continue
+        means = [_mean(values[chosen]) for values in (summary.reproducibility, summary.ceiling)]
+        rows.append(RegionRow(str(name), int((inverse == number).sum()), int(chosen.sum()), *means))
+    return sorted(rows, key=lambda row: (-row.selected, row.name))
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float("nan")
+
+
 def mosaic(summary: VoxelSummary, columns: int = 6) -> NDArray[np.uint8]:
     """Draw axial slices: selected voxels by colour, the others in grey, nothing outside.
 
@@ -103,14 +161,8 @@ def mosaic(summary: VoxelSummary, columns: int = 6) -> NDArray[np.uint8]:
     """
     place = summary.position - summary.position.min(axis=0)
     size = place.max(axis=0) + 1
-    low, high = colour_range(summary)
-    fraction = np.clip((np.nan_to_num(shown_values(summary)) - low) / (high - low), 0, 1)
-    pixels = np.empty((len(place), 4), np.uint8)
-    pixels[:] = BRAIN
-    pixels[summary.selected, :3] = ramp(fraction[summary.selected])
-    pixels[summary.selected, 3] = 255
     volume = np.zeros((*size, 4), np.uint8)
-    volume[tuple(place.T)] = pixels
+    volume[tuple(place.T)] = pixels(summary)
     layers = _layers(place[:, 2], summary.selected)
     tiles = [volume[:, ::-1, k].transpose(1, 0, 2) for k in layers]
     rows = -(-len(tiles) // columns)
