@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from brainflix.studies.cc2017_arrays import MindVideoArrays, NeuroClipsTensors
+from brainflix.studies.cc2017_mind_video import MindVideoArrays
+from brainflix.studies.cc2017_neuroclips import NeuroClipsTensors
 from brainflix.studies.cc2017_release import Cc2017Cifti, Cc2017Mni
 from brainflix.studies.forms import StudyInForms
 from brainflix.studies.readers import READERS
