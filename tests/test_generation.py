@@ -403,7 +403,7 @@ def test_a_model_that_does_not_fit_is_refused(study, models, tmp_path):
 def test_a_truncated_artifact_is_refused(study, models, tmp_path):
     path = study["predictions"]
     path.write_bytes(path.read_bytes()[:3000])
-    refused(study, ArtifactError, "cannot be opened", tmp_path / "videos.h5", options(models))
+    refused(study, ArtifactError, "is damaged", tmp_path / "videos.h5", options(models))
 
 
 # --- parts ------------------------------------------------------------------------------------
