@@ -14,7 +14,7 @@ from brainflix.config import EvaluationConfig
 from brainflix.errors import DataError, ModelError
 from brainflix.evaluation.clips import Clips
 from brainflix.evaluation.frechet import frechet_distance
-from brainflix.evaluation.judges import Judges, load_judges
+from brainflix.evaluation.judges import Judges, ModelClassifier, load_judges
 from brainflix.evaluation.metrics import EVERYTHING, METRICS, OF_MODELS, lookup, note, usable
 from brainflix.evaluation.perceptual import load_perceptual
 from brainflix.evaluation.scoring import Scorer, score_system
@@ -251,6 +251,27 @@ def test_every_metric_runs_with_models_from_folders(folders: Path, tmp_path: Pat
             assert low <= entry["value"] <= high, name
             assert 0 < entry["p"] <= 1, name
         assert note(name).title
+
+
+def test_a_videomae_is_loaded_at_the_length_of_the_clips(tmp_path: Path) -> None:
+    from transformers import VideoMAEConfig, VideoMAEForVideoClassification
+
+    torch.manual_seed(0)
+    config = VideoMAEConfig(
+        image_size=16, patch_size=8, num_frames=16, hidden_size=16, num_hidden_layers=1,
+        num_attention_heads=2, intermediate_size=16, num_labels=5,
+    )  # fmt: skip
+    VideoMAEForVideoClassification(config).save_pretrained(tmp_path)
+    half = '{"size": {"height": 16, "width": 16}, "image_mean": [0.5, 0.5, 0.5], '
+    (tmp_path / "preprocessor_config.json").write_text(half + '"image_std": [0.5, 0.5, 0.5]}')
+    frames = noise(2, 6)
+    published = VideoMAEForVideoClassification.from_pretrained(tmp_path, num_frames=6).eval()
+    pixels = torch.from_numpy(frames).permute(0, 1, 4, 2, 3).float() / 127.5 - 1
+    with torch.inference_mode():
+        expected = published(pixel_values=pixels).logits.numpy()
+    judge = ModelClassifier(str(tmp_path))
+    np.testing.assert_allclose(judge.logits(frames), expected, atol=1e-5)
+    assert judge.logits(noise(2, 5)).shape == (2, 5)  # an odd number: six of five, evenly
 
 
 def test_latents_identify_clips() -> None:

@@ -181,9 +181,14 @@ class ModelClassifier:
         return verdicts(self.columns, self.logits(frames))
 
     def logits(self, frames: Frames) -> NDArray[np.float32]:
-        """Return logits, (clip, frame, class) or, of a classifier of clips, (clip, class)."""
+        """Return logits, (clip, frame, class) or, of a classifier of clips, (clip, class).
+
+        A VideoMAE takes clips at their own length, as the published evaluations load it; other
+        classifiers of clips see evenly chosen frames.
+        """
         import torch
 
+        self.model.take_length(frames.shape[1])
         if self.model.frames not in (1, frames.shape[1]):
             frames = frames[:, even_frames(frames.shape[1], self.model.frames)]
         return np.concatenate(

@@ -36,6 +36,24 @@ class Classifier(nn.Module):
         pixels = PixelPreprocessing.from_pretrained(source)
         return cls(load_part(source, CLASSIFIERS), pixels)
 
+    def take_length(self, frames: int) -> None:
+        """Let a VideoMAE see clips of another length; other classifiers stay as they are.
+
+        Its positions are sinusoids and exist for any number of frames that its tubes divide, which
+        is how the published 6-frame evaluations load it (``num_frames=6``).
+        """
+        config, network = self.model.config, getattr(self.model, "videomae", None)
+        if network is None or frames == self.frames or frames % int(config.tubelet_size):
+            return
+        config.num_frames = self.frames = frames
+        learnt = network.embeddings
+        network.embeddings = type(learnt)(config).requires_grad_(False).to(self._device())
+        network.embeddings.load_state_dict(learnt.state_dict())
+        network.embeddings.eval()
+
+    def _device(self) -> torch.device:
+        return next(self.parameters()).device
+
     @torch.inference_mode()
     def logits(self, clips: Tensor, chunk: int = 32) -> Tensor:
         """Return logits, float32.
@@ -57,7 +75,7 @@ class Classifier(nn.Module):
                 expected=f"{self.frames} frames",
                 found=clips.shape[1],
             )
-        device = next(self.parameters()).device
+        device = self._device()
         parts = []
         for part in clips.split(chunk):
             x = self.pixels(part.to(device).flatten(0, 1)).unflatten(0, part.shape[:2])
