@@ -137,6 +137,11 @@ def test_the_interval_of_independent_clips_has_its_textbook_width() -> None:
     assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.03)
 
 
+def test_an_interval_stays_within_the_values() -> None:
+    low, high = bootstrap_interval(np.array([0.0, 1.0, 1.0]), units(3), 999, 0.95, seed=0)
+    assert 0 <= low < high <= 1
+
+
 def test_clips_of_one_group_are_drawn_together() -> None:
     group_means = np.random.default_rng(1).normal(size=20)
     values, groups = np.repeat(group_means, 10), tuple(np.repeat(units(20), 10).tolist())

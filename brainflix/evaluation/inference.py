@@ -300,16 +300,18 @@ def bootstrap_interval(
         Seed of the draws.
     """
     means = bootstrap_means(values, units, draws, seed)
-    return _percentiles(means, float(np.mean(values)), len(set(units)), confidence)
+    return _percentiles(means, values, float(np.mean(values)), len(set(units)), confidence)
 
 
 def _percentiles(
-    means: Floats, centre: float, units: int, confidence: float
+    means: Floats, values: Floats, centre: float, units: int, confidence: float
 ) -> tuple[float, float]:
+    """Return the widened percentiles of means, within the range of the values themselves."""
     tail = (1 - confidence) / 2
     quantiles = np.quantile(means, [tail, 1 - tail])
     low, high = centre + (quantiles - centre) * np.sqrt(units / (units - 1))
-    return min(float(low), centre), max(float(high), centre)
+    low, high = max(float(low), float(values.min())), min(float(high), float(values.max()))
+    return min(low, centre), max(high, centre)
 
 
 @dataclass(frozen=True)
@@ -357,14 +359,14 @@ def hierarchical_interval(
         axis=1,
     )  # (draw, subject)
     centre = float(np.mean([s.own.mean() for s in subjects]))
-    count = len(subjects)
+    every, count = np.concatenate([s.own for s in subjects]), len(subjects)
     if count == 1 or not resample_subjects:
         units = min(len(set(s.units)) for s in subjects)
-        return _percentiles(means.mean(axis=1), centre, units, confidence)
+        return _percentiles(means.mean(axis=1), every, centre, units, confidence)
     rng = np.random.default_rng(seeds[0])
     chosen = rng.integers(count, size=(draws, count))
     drawn = np.take_along_axis(means, chosen, axis=1).mean(axis=1)
-    return _percentiles(drawn, centre, count, confidence)
+    return _percentiles(drawn, every, centre, count, confidence)
 
 
 def sign_flip_p(differences: Floats, units: Sequence[str], draws: int, seed: int) -> float:
