@@ -9,13 +9,20 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-CLASSES = {"n01518878": "ostrich", "n01639765": "frog", "n02128385": "leopard", "n03237416": "drum"}
-TRAIN_CLASSES, TEST_CLASSES = list(CLASSES)[:2], list(CLASSES)[2:]
+CLASSES = {
+    "n01518878": "ostrich",
+    "n01639765": "frog",
+    "n01768244": "trilobite",
+    "n02002556": "white_stork",
+    "n02128385": "leopard",
+    "n03237416": "drum",
+}
+TRAIN_CLASSES, TEST_CLASSES = list(CLASSES)[:4], list(CLASSES)[4:]
 ROIS = {"V1": slice(0, 8), "V2": slice(6, 14), "VC": slice(0, 20)}
 VOXELS = 24
 
 
-def picture_names(per_class: int = 6) -> dict[str, list[str]]:
+def picture_names(per_class: int = 3) -> dict[str, list[str]]:
     """Return names as ImageNet has them; a test class has one picture."""
     return {
         "train": [f"{c}_{100 + 37 * k}" for c in TRAIN_CLASSES for k in range(per_class)],

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from layouts_god import VOXELS, write_bdata_study, write_npz_study
+from layouts_god import TRAIN_CLASSES, VOXELS, write_bdata_study, write_npz_study
 
 from brainflix.config import CleaningConfig, StudySource
 from brainflix.errors import ConfigError, StudyError
@@ -60,7 +60,7 @@ def test_pictures_labels_captions_and_groups(tmp_path):
     assert [clip.id for clip in clips if clip.split == "train"] == truth["names"]["train"]
     assert clips[0].captions == ("a photo of ostrich",)
     assert clips[0].attributes == {"category": "ostrich"}
-    assert {clip.group for clip in clips if clip.split == "train"} == {"n01518878", "n01639765"}
+    assert {clip.group for clip in clips if clip.split == "train"} == set(TRAIN_CLASSES)
     picture = found.frames(clips[3])
     np.testing.assert_array_equal(picture[0], truth["pictures"]["train"][3])
     names = {path.name for path in source_files(StudySource(reader="god", root=str(tmp_path)))}
