@@ -18,14 +18,18 @@ _PER_DIFFERENCE = np.concatenate(
 ).astype(np.int32)
 
 
-def gray(frames: NDArray[Any]) -> Floats:
-    """Return ``skimage.color.rgb2gray`` of frames (..., 3) on the scale 0-255: 0 to 1."""
-    return np.asarray((frames * (1 / 255.0)) @ GRAY)
-
-
 def luma(frames: NDArray[Any]) -> Floats:
     """Return BT.601 luma of frames (..., 3), 0 to 255."""
     return np.asarray(frames.astype(np.float64) @ LUMA)
+
+
+def weighted(frames: NDArray[Any], weights: Floats) -> NDArray[Any]:
+    """Return the weighted sum of channels (..., 3): in single precision of bytes, else in double.
+
+    Equal colours give equal sums.
+    """
+    working: Any = np.float32 if frames.dtype == np.uint8 else np.float64
+    return np.asarray(frames.astype(working) @ weights.astype(working))
 
 
 def opencv_hue(frames: NDArray[Any]) -> NDArray[np.uint8]:

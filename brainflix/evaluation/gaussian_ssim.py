@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from brainflix.errors import DataError
 
-Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 SIGMA = 1.5
 RADIUS = 5  # scikit-image's int(3.5 * SIGMA + 0.5)
@@ -71,7 +70,7 @@ class Windows:
 
     Parameters
     ----------
-    brightness : ndarray of float64, shape (frame, height, width)
+    brightness : ndarray of float32 or float64, shape (frame, height, width)
     data_range : float
         The largest possible difference.
     whole, columns : bool
@@ -79,11 +78,17 @@ class Windows:
     """
 
     def __init__(
-        self, brightness: Floats, data_range: float, *, whole: bool = True, columns: bool = False
+        self,
+        brightness: NDArray[Any],
+        data_range: float,
+        *,
+        whole: bool = True,
+        columns: bool = False,
     ) -> None:
         self.c1, self.c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-        centre = brightness.mean(axis=(1, 2), keepdims=True)
-        self.values: Singles = (brightness - centre).astype(np.float32)
+        centre = brightness.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
+        centre = centre.astype(brightness.dtype)
+        self.values: Singles = (brightness - centre).astype(np.float32, copy=False)
         mean, square = _down(self.values), _down(self.values**2)
         shift = centre.astype(np.float32)
         self.window = _moments(_across(mean), _across(square), shift) if whole else None

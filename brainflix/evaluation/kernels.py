@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brainflix.evaluation import ssim
 from brainflix.evaluation.clips import check_clips
-from brainflix.evaluation.colour import LUMA, gray, luma, opencv_hue
+from brainflix.evaluation.colour import GRAY, LUMA, opencv_hue, weighted
 from brainflix.evaluation.gaussian_ssim import Windows, check_size
 
 Floats = NDArray[np.float64]
@@ -42,7 +42,7 @@ class _GaussianSsim(_Kernel, ABC):
     data_range = 1.0
 
     @abstractmethod
-    def brightness(self, frames: NDArray[Any]) -> Floats:
+    def brightness(self, frames: NDArray[Any]) -> NDArray[Any]:
         """Return the channel that is compared."""
 
     def own(self, true: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Floats]:
@@ -78,8 +78,8 @@ class GraySsim(_GaussianSsim):
 
     whole, columns = "ssim@gray", "ssim@column"
 
-    def brightness(self, frames: NDArray[Any]) -> Floats:
-        return gray(frames)
+    def brightness(self, frames: NDArray[Any]) -> NDArray[Any]:
+        return weighted(frames, GRAY / DATA_RANGE)
 
 
 class LumaSsim(_GaussianSsim):
@@ -88,8 +88,8 @@ class LumaSsim(_GaussianSsim):
     whole = "ssim@luma"
     data_range = DATA_RANGE
 
-    def brightness(self, frames: NDArray[Any]) -> Floats:
-        return luma(frames)
+    def brightness(self, frames: NDArray[Any]) -> NDArray[Any]:
+        return weighted(frames, LUMA)
 
 
 class Errors(_Kernel):
