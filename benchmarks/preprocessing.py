@@ -6,8 +6,9 @@
             rows, beside the time that nibabel takes to read it (bound: 2.5)
 ``select``  the t-test over 18 segments x 2 repeats x 240 x 59,412, beside one pass over the same
             data from disk (bound: 2)
-``memory``  30 subjects of 12 runs of 91,282 x 240 one after the other through clean, select and
-            extract, in one process: its peak memory after each (bound: 3 GiB)
+``memory``  two subjects of 12 runs of 91,282 x 240, then 30 of HAD's size (betas of 720 trials),
+            one after the other through clean, select and extract in one process: its peak memory
+            after each (bound: 3 GiB)
 
 Pages of the files are dropped from the kernel's cache before each cold measurement. Needs 6 GB of
 disk; the files are removed in the end.
@@ -161,7 +162,59 @@ def measure_select(folder: Path) -> None:
 
 
 def measure_memory(folder: Path, subjects: int) -> None:
-    root = folder / "study"
+    kept = SelectionConfig(correction="none", alpha=0.5)
+    for source, count in (
+        (write_series(folder / "series", 2), 2),
+        (write_betas(folder / "betas", subjects), subjects),
+    ):
+        for number in range(count):
+            subject = f"sub-{number + 1:02d}"
+            cleaned, voxels = folder / "cleaned.h5", folder / "voxels.h5"
+            start = time.perf_counter()
+            clean(source, subject, CleaningConfig(), cleaned)
+            select(cleaned, kept, voxels)
+            extract(cleaned, voxels, ResponseConfig(), folder / "responses.h5")
+            taken = time.perf_counter() - start
+            print(
+                f"memory, {source.reader}: {subject} in {taken:.0f} s, peak {peak():.2f} GiB",
+                flush=True,
+            )
+
+
+def write_betas(root: Path, subjects: int) -> StudySource:
+    """Write betas of HAD's size, 540 training and 180 test trials a subject, and describe them.
+
+    Training clips are shown twice here, so that the t-test has work to do.
+    """
+    root.mkdir()
+    rng = np.random.default_rng(1)
+    described = {}
+    for number in range(subjects):
+        name = f"sub-{number + 1:02d}.h5"
+        if number:
+            os.link(root / "sub-01.h5", root / name)
+        else:
+            with h5py.File(root / name, "w") as file:
+                train = file.create_dataset("train", (270, 2, GRAYORDINATES), "f4")
+                for clip in range(270):
+                    train[clip] = rng.standard_normal((2, GRAYORDINATES), dtype=np.float32)
+                file["test"] = rng.standard_normal((180, GRAYORDINATES), dtype=np.float32)
+        described[f"sub-{number + 1:02d}"] = {
+            "train": {"responses": f"{name}:train"},
+            "test": {"responses": f"{name}:test"},
+        }
+    np.savez(
+        root / "pictures.npz",
+        train=np.zeros((270, 4, 4), np.uint8),
+        test=np.zeros((180, 4, 4), np.uint8),
+    )
+    stimuli = {"train": "pictures.npz:train", "test": "pictures.npz:test"}
+    options = {"subjects": described, "stimuli": stimuli, "clips_per_group": 30}
+    return StudySource(reader="arrays", root=str(root), options=options)
+
+
+def write_series(root: Path, subjects: int) -> StudySource:
+    """Write 12 runs a subject of CIFTI series: films of 60 clips, two repeats."""
     (root / "stimuli").mkdir(parents=True)
     (root / "dataset_description.json").write_text(json.dumps({"Name": "big"}))
     clips = 60
@@ -189,17 +242,7 @@ def measure_memory(folder: Path, subjects: int) -> None:
             (func / name.replace(".dtseries.nii", ".json")).write_text('{"RepetitionTime": 2.0}')
             events = f"onset\tduration\tstim_file\n2\t360\tfilm{run % 6}.mp4\n"
             (func / f"sub-{number + 1:02d}_{tail}_events.tsv").write_text(events)
-    source = StudySource(root=str(root), options={"format": "cifti"})
-    kept = SelectionConfig(correction="none", alpha=0.5)
-    for number in range(subjects):
-        subject = f"sub-{number + 1:02d}"
-        cleaned, voxels = folder / "cleaned.h5", folder / "voxels.h5"
-        start = time.perf_counter()
-        clean(source, subject, CleaningConfig(), cleaned)
-        select(cleaned, kept, voxels)
-        extract(cleaned, voxels, ResponseConfig(), folder / "responses.h5")
-        taken = time.perf_counter() - start
-        print(f"memory: {subject} in {taken:.0f} s, peak {peak():.2f} GiB", flush=True)
+    return StudySource(root=str(root), options={"format": "cifti"})
 
 
 def main() -> None:

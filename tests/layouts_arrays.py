@@ -39,9 +39,9 @@ def write_study(root: Path, videos: bool = True) -> dict:
     names["test"] = [f"b{k:02d}.mp4" for k in reversed(range(TEST))]
     for split, files in names.items():
         (root / split).mkdir(exist_ok=True)
-        for number, name in enumerate(files):
+        for name in files:
             if videos:
-                write_video(root / split / name, 2.0, seed=number)
+                write_video(root / split / name, 2.0, seed=int.from_bytes(name.encode(), "big"))
             else:
                 (root / split / name).touch()
     (root / "order.txt").write_text("".join(f"test/{name}\n" for name in names["test"]))

@@ -54,9 +54,12 @@ def test_a_test_stimulus_of_one_subject_trains_no_other(tmp_path):
     }
 
 
-def test_videos_are_as_long_as_their_files(tmp_path):
+def test_videos_are_as_long_as_their_files_and_captions_are_named(tmp_path):
     write_study(tmp_path)
-    durations = {clip.id: clip.duration for clip in study(tmp_path).clips()}
+    (tmp_path / "captions.json").write_text('{"0001": ["a dog", "a cat"]}')
+    clips = study(tmp_path, captions="captions.json").clips()
+    durations = {clip.id: clip.duration for clip in clips}
+    assert clips[0].captions == ("a dog", "a cat")
     assert durations["0001"] == pytest.approx(3.0, abs=0.3)
     assert durations[TRAIN[-1]] == 1.0
 

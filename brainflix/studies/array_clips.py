@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from brainflix.config import read_yaml
 from brainflix.errors import StudyError
 from brainflix.studies.array_files import inside
 from brainflix.studies.pickles import read_object_npy, read_pickle
@@ -109,6 +110,30 @@ def read_texts(path: Path, count: int, key: str | None = None) -> list[tuple[str
             where=path,
         )
     return [text for text in texts if text is not None]
+
+
+def named_captions(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return captions by the stimulus' name from a YAML or JSON mapping of names to texts.
+
+    Raises
+    ------
+    ConfigError
+        When the file is no mapping.
+    StudyError
+        When an entry is neither a text nor a list of texts.
+    """
+    captions = {}
+    for name, entry in read_yaml(path).items():
+        texts = _texts(entry)
+        if texts is None:
+            raise StudyError(
+                "a caption is no text",
+                expected="a text, or a list of texts",
+                found=f"{name}: {entry!r}"[:100],
+                where=path,
+            )
+        captions[str(name)] = texts
+    return captions
 
 
 def _content(path: Path) -> Any:

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from brainflix.config import Section, StudySource, parse, read_yaml
+from brainflix.config import Section, StudySource, parse
 from brainflix.errors import ConfigError, StudyError
-from brainflix.studies.array_files import open_rows
+from brainflix.studies.array_clips import named_captions
+from brainflix.studies.array_files import inside, open_rows
 from brainflix.studies.pickles import read_object_npy
 from brainflix.studies.pictures import PictureOptions, picture_frames
 from brainflix.studies.readers import READERS
@@ -188,15 +189,17 @@ class Bold5000Study(TrialStudy):
     def _clips(self) -> dict[str, Clip]:
         """Every picture that a subject on disk saw, by its file's name, in the order of names."""
         names = sorted({name for subject in self.subjects() for name in self._shown(subject)})
-        captions = read_yaml(self.root / self.options.captions) if self.options.captions else {}
-        return {name: self._clip(name, captions) for name in names}
-
-    def _clip(self, name: str, captions: dict[str, object]) -> Clip:
-        source, label = _source(name, self._labels)
-        given = captions.get(name)
-        texts = tuple(
-            str(text) for text in (given if isinstance(given, list) else [given] if given else [])
+        where = f"the reader's option captions of study {self.root}"
+        named = self.options.captions
+        captions = (
+            named_captions(self.root / inside(named, "a file", where, "put it into the folder"))
+            if named
+            else {}
         )
+        return {name: self._clip(name, captions.get(name, ())) for name in names}
+
+    def _clip(self, name: str, texts: tuple[str, ...]) -> Clip:
+        source, label = _source(name, self._labels)
         if not texts and label and self.options.caption:
             texts = (self.options.caption.format(label=label),)
         identity = clip_name(name)

@@ -18,6 +18,7 @@ from pydantic import Field
 from brainflix.config import Section, StudySource, parse
 from brainflix.errors import StudyError
 from brainflix.studies import images
+from brainflix.studies.array_clips import named_captions
 from brainflix.studies.array_files import inside
 from brainflix.studies.hdf5_files import dataset, open_hdf5
 from brainflix.studies.readers import READERS
@@ -40,6 +41,9 @@ class MosaicOptions(Section):
     )
     template: str | None = Field(
         default=None, description="any CIFTI-2 file of 91k grayordinates, which tells their places"
+    )
+    captions: str | None = Field(
+        default=None, description="YAML or JSON file: a stimulus' name to its captions"
     )
     clips_per_group: int | None = Field(default=None, ge=3)
 
@@ -120,6 +124,16 @@ class MosaicStudy(TrialStudy):
         files = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in _STIMULI)
         return {path.stem: path for path in files}
 
+    @property
+    def _captions(self) -> Path | None:
+        named = self.options.captions
+        where = f"the reader's option captions of study {self.root}"
+        return (
+            None
+            if named is None
+            else self.folder / inside(named, "a file", where, "put it into the folder")
+        )
+
     def _stimuli(self) -> list[str]:
         return sorted({row[0] for trials in self._trials.values() for row in trials})
 
@@ -127,7 +141,8 @@ class MosaicStudy(TrialStudy):
         """Return a subject's file, or the stimuli that were shown."""
         if subject is None:
             shown = [self._paths[name] for name in self._stimuli() if name in self._paths]
-            return [*shown, *sorted({path for path, _ in self._files.values()})]
+            named = [] if self._captions is None else [self._captions]
+            return [*shown, *named, *sorted({path for path, _ in self._files.values()})]
         self.known(subject)
         template = [] if self.options.template is None else [self.folder / self.options.template]
         return [self._files[subject][0], *template]
@@ -135,6 +150,7 @@ class MosaicStudy(TrialStudy):
     def clips(self) -> tuple[Clip, ...]:
         """Return a clip a stimulus that a subject saw."""
         clips = []
+        captions = {} if self._captions is None else named_captions(self._captions)
         for name in self._stimuli():
             if name not in self._paths:
                 raise StudyError(
@@ -152,6 +168,7 @@ class MosaicStudy(TrialStudy):
                     group=condition_name(name),
                     path=path,
                     duration=video_duration(path),
+                    captions=captions.get(name, ()),
                 )
             )
         check_groups(clips)
