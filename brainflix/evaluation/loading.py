@@ -16,7 +16,7 @@ from brainflix.console import announce, track
 from brainflix.errors import DataError, VideoError
 from brainflix.evaluation.clips import Clips
 from brainflix.evaluation.frame_rules import Plan, plan_frames, stretched
-from brainflix.evaluation.frames import FrameSource, FrameStore
+from brainflix.evaluation.frames import FrameSource, FrameStore, threaded
 from brainflix.evaluation.probing import probe_clips
 from brainflix.evaluation.request import MIN_PAIRS, Inputs, Request
 from brainflix.evaluation.sources import ClipSource, Form
@@ -58,8 +58,13 @@ def load_store(
             distinct.append((clip, indices))
         rows.append(place[key])
     store = FrameStore.create(path, (len(distinct), *shape))
-    for clip, indices in track(distinct, label, len(distinct)):
-        store.append(read_clip(clip, indices, shape)[None])
+
+    def fill(row: int) -> None:
+        store[row] = read_clip(*distinct[row], shape)
+
+    fill(0)  # alone, as it opens the file that threads share
+    for _ in track(threaded(fill, range(1, len(distinct))), label, len(distinct) - 1):
+        pass
     return store, np.array(rows, dtype=np.int64)
 
 

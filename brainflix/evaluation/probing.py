@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from brainflix.console import track
-from brainflix.errors import VideoError
+from brainflix.errors import BrainflixError, VideoError
 from brainflix.evaluation.clip_sets import listed
+from brainflix.evaluation.frames import threaded
 from brainflix.evaluation.sources import ClipSource, Form
 
 
@@ -19,14 +20,14 @@ def probe_clips(clips: Mapping[str, ClipSource], label: str) -> dict[str, Form]:
     Frames that a GIF's writer has merged because they are equal count as often as they are shown,
     see :func:`unmerge`.
     """
+    found = track(threaded(_probed, [*clips.values()]), label, len(clips))
     forms: dict[str, Form] = {}
     wrong: list[str] = []
-    for name, clip in track(clips.items(), label, len(clips)):
-        try:
-            forms[name] = clip.probe()
-        except VideoError as error:
-            found = "" if error.found is None else f" (found {error.found})"
-            wrong.append(f"{error.where or clip.where}: {error.what}{found}")
+    for name, form in zip(clips, found, strict=True):
+        if isinstance(form, Form):
+            forms[name] = form
+        else:
+            wrong.append(form)
     if wrong:
         raise VideoError(
             f"{len(wrong)} of {len(clips)} clips cannot be read",
@@ -35,6 +36,15 @@ def probe_clips(clips: Mapping[str, ClipSource], label: str) -> dict[str, Form]:
         )
     moving = {name for name, clip in clips.items() if _is_gif(clip)}
     return forms | unmerge({name: forms[name] for name in forms if name in moving})
+
+
+def _probed(clip: ClipSource) -> Form | str:
+    """Return a clip's form, or why it cannot be read."""
+    try:
+        return clip.probe()
+    except BrainflixError as error:
+        found = "" if error.found is None else f" (found {error.found})"
+        return f"{error.where or clip.where}: {error.what}{found}"
 
 
 def _is_gif(clip: ClipSource) -> bool:
