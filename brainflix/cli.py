@@ -556,11 +556,15 @@ def fetch(
 
 
 @app.command()
-def inspect(path: Annotated[Path, typer.Argument(help="An HDF5 artifact.")]) -> None:
-    """Show what an artifact holds and where it comes from."""
-    from brainflix.artifacts import describe
+def inspect(
+    path: Annotated[
+        Path, typer.Argument(help="An artifact; or an image, array file, video or metrics.json.")
+    ],
+) -> None:
+    """Show what a file holds and, of an artifact, where it comes from."""
+    from brainflix.check.inspection import inspect as described
 
-    print(describe(path))
+    print(described(path))
 
 
 def _json(text: str) -> dict[str, Any]:

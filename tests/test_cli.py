@@ -266,7 +266,7 @@ def test_inspect_shows_an_artifact(tmp_path):
         artifacts.write_dataset(file, "values", [[1.0, 2.0]], ("clip", "dim"))
     result = brainflix("inspect", tmp_path / "t.h5")
     assert result.returncode == 0
-    assert "/values (clip 1, dim 2) float64" in result.stdout
+    assert "values (clip 1, dim 2) float64" in result.stdout
     assert json.loads(result.stdout.split("configuration: ")[1].splitlines()[0]) == {"a": 1}
 
 
