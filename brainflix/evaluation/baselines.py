@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.errors import DataError
-from brainflix.evaluation.frames import Frames, FrameSource, blocks
+from brainflix.evaluation.frames import Frames, FrameSource
 
 GREY = 128
 
@@ -105,12 +106,15 @@ def thumbnails(frames: Frames, side: int = 16) -> NDArray[np.float32]:
     """
     height, width = frames.shape[2:4]
     rows, columns = (np.linspace(0, n, min(side, n) + 1).astype(np.int64) for n in (height, width))
-    summed = np.add.reduceat(frames, rows[:-1], axis=2, dtype=np.float32)
-    summed = np.add.reduceat(summed, columns[:-1], axis=3)
-    area = np.outer(np.diff(rows), np.diff(columns)).astype(np.float32)
-    return np.asarray((summed / area[:, :, None]).reshape(len(frames), -1))
+    summed = _summed(_summed(frames, rows, 2), columns, 3)
+    area = np.outer(np.diff(rows), np.diff(columns))
+    return np.asarray((summed / area[:, :, None]).astype(np.float32).reshape(len(frames), -1))
 
 
-def rows_of(frames: FrameSource, compute: Any) -> NDArray[np.float32]:
-    """Return ``compute`` of all clips, a few at a time: (clip, dim)."""
-    return np.concatenate([np.asarray(compute(frames[part])) for part in blocks(frames)])
+def _summed(values: NDArray[Any], edges: NDArray[np.int64], axis: int) -> NDArray[np.uint32]:
+    """Return sums between edges along an axis."""
+    parts = [
+        values[(slice(None),) * axis + (slice(a, b),)].sum(axis=axis, dtype=np.uint32)
+        for a, b in itertools.pairwise(edges.tolist())
+    ]
+    return np.stack(parts, axis=axis)
