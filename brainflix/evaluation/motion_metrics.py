@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,14 @@ from brainflix.evaluation.clips import Clips, Feature, random_rows
 from brainflix.evaluation.farneback import farneback, opencv_gray
 from brainflix.evaluation.frames import threaded
 from brainflix.evaluation.identification import correlation_pairs, identified
-from brainflix.evaluation.inference import PairBlocks, Scores, block_sample
+from brainflix.evaluation.inference import Scores, block_sample
 from brainflix.evaluation.metric import METRICS, Metric, Note, NWayIdentification
+from brainflix.evaluation.pairs import assembled
 
 STILL = 0.25  # grey levels of change between frames that count as none
 STILL_FLOW = 0.05 / motion.SIDE  # of the longer side: flow that counts as none
 _FLOW = "farneback"
-_FLOW_PIXELS = 20_000_000  # pixels of flow up to which all clips' end-point errors are computed
+_FLOW_PIXELS = 30_000_000  # pixels of flow up to which all clips' end-point errors are computed
 
 
 class _MotionMetric(Metric):
@@ -159,25 +161,17 @@ class EndPointError(Metric):
         count = min(n, max(3, _FLOW_PIXELS // (2 * pixels)))
         chosen = self._chosen(true, count)
         size = count if count * count * pixels <= 40 * _FLOW_PIXELS else min(4, count)
-        layout = block_sample(count, size, self.seed) if pairs else []
-        groups = [part for same in layout for part in same] or [*np.arange(count)[:, None]]
-
-        def work(part: NDArray[np.int64]) -> NDArray[np.float64]:
-            x = [true.remembered(_FLOW, k, lambda k=k: _flow(true, k)) for k in chosen[part]]  # type: ignore[misc]
-            y = [_flow(predicted, k) for k in chosen[part]]
-            return np.array([[_end_point_error(a, b) for a in x] for b in y])
-
-        found = list(threaded(work, groups))
-        own = np.empty(count)
-        for part, matrix in zip(groups, found, strict=True):
-            own[part] = np.diagonal(matrix)
-        sampled, start = [], 0
-        for same in layout:
-            sampled.append(PairBlocks(same, np.stack(found[start : start + len(same)])))
-            start += len(same)
+        x = [*threaded(lambda k: true.remembered(_FLOW, k, lambda: _flow(true, k)), [*chosen])]
+        y = [*threaded(lambda k: _flow(predicted, k), [*chosen])]
         facts = {} if count == n else {"scored_clips": count}
         rows = None if count == n else chosen
-        return {"epe": Scores(own, blocks=tuple(sampled), facts=facts, lower=True, rows=rows)}
+        if not pairs:
+            own = np.array([_end_point_error(a, b) for a, b in zip(x, y, strict=True)])
+            return {"epe": Scores(own, facts=facts, lower=True, rows=rows)}
+        layout = block_sample(count, size, self.seed)
+        parts = [_end_point_errors(x, y, part) for same in layout for part in same]
+        scores = assembled(parts, layout, count, lower=True)
+        return {"epe": replace(scores, facts={**scores.facts, **facts}, rows=rows)}
 
     def _chosen(self, true: Clips, count: int) -> NDArray[np.int64]:
         """Draw clips; baselines of a subset take those whose true flow is at hand."""
@@ -210,6 +204,17 @@ def _flow_pixels(clips: Clips) -> int:
 
 def _flow(clips: Clips, row: int) -> NDArray[np.float32]:
     return farneback(opencv_gray(clips.frames[int(row)]))
+
+
+def _end_point_errors(
+    true: Sequence[NDArray[Any]], predicted: Sequence[NDArray[Any]], rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the errors of every prediction among some rows with every clip of them."""
+
+    def against_all(i: int) -> list[float]:
+        return [_end_point_error(true[j], predicted[i]) for j in rows]
+
+    return np.array([*threaded(against_all, [*rows])])
 
 
 def _end_point_error(first: NDArray[Any], second: NDArray[Any]) -> float:

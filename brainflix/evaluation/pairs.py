@@ -75,7 +75,7 @@ def score_pairs(
     found_parts = [*threaded(every, parts)]
     scores = {}
     for name, less in lower.items():
-        scores[name] = _assembled([found[name] for found in found_parts], rows, len(true), less)
+        scores[name] = assembled([found[name] for found in found_parts], rows, len(true), less)
     return scores
 
 
@@ -97,7 +97,7 @@ def _own_scores(
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
 
-def _assembled(parts: list[Floats], rows: list[NDArray[np.int64]], n: int, lower: bool) -> Scores:
+def assembled(parts: list[Floats], rows: list[NDArray[np.int64]], n: int, lower: bool) -> Scores:
     """Put blocks' scores together; one block of all clips is the matrix of all pairs."""
     own = np.empty(n)
     sampled, start = [], 0
