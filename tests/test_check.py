@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import yaml
+from published_layouts import LAYOUTS
 from studies_on_disk import Plan, write_study, write_video
 
 from brainflix import cli
@@ -241,3 +242,26 @@ def test_sizes_times_and_spans():
     assert [span([]), span([3, 3]), span([245, 246]), span([1.75, 2.0], 3)] == [
         "", "3", "245-246", "1.75-2",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_each_published_layout_is_ready(capsys, tmp_path, name):
+    layout = LAYOUTS[name]
+    layout.write(tmp_path / "study")
+    section = layout.section(tmp_path / "study")
+    configuration = {
+        "recipe": "brain_netflix",
+        "studies": {"it": section},
+        "experiments": {"e": {"cohorts": {"it": "all"}}},
+    }
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(configuration))
+    assert brainflix("check", "it", "--config", path, "--json") == 0, capsys.readouterr()
+    (found,) = json.loads(capsys.readouterr().out)
+    assert not texts(found, "fails")
+    for subject in found["subjects"]:
+        assert subject["train_runs"] > 0
+        assert subject["voxels"] > 0
+        assert subject["runs_read"] == subject["train_runs"] + subject["test_runs"]
+    assert found["stimuli"]["train_clips"] > 0
+    assert found["estimate"]["disk"]["responses"] > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +17,14 @@ from brainflix.preprocessing.cleaned import trimmed_onsets
 from brainflix.preprocessing.timing import response_windows
 from brainflix.preprocessing.units import MIN_CLIPS, MIN_SETS
 from brainflix.studies import Run, Study, VoxelSpace, images, open_study
-from brainflix.studies.bids_index import list_files, run_name
+from brainflix.studies.bids_index import RUN_ENTITIES
 from brainflix.studies.recordings import read_sidecar
 from brainflix.studies.tables import read_table
 
 TR_TOLERANCE = 0.001  # s
+_ENTITY = f"(?:{'|'.join(RUN_ENTITIES)})-[A-Za-z0-9+]+"
+_ADVISED = re.compile(r"ignore_runs: \[([^\],]+)\]")
+_RUN = re.compile(f"{_ENTITY}(?:_{_ENTITY})*")
 
 
 class SubjectRuns:
@@ -39,7 +43,7 @@ def find_runs(source: StudySource, subject: str, findings: Findings) -> SubjectR
     run that its error names is left out and the study is read again; otherwise, and for faults
     that name no run, every file is looked at by itself.
     """
-    names, ignored = _run_names(source, subject), list(source.options.get("ignore_runs", ()))
+    ignored = list(source.options.get("ignore_runs", ()))
     options = dict(source.options)
     while True:
         study = open_study(source.model_copy(update={"options": options}))
@@ -49,25 +53,28 @@ def find_runs(source: StudySource, subject: str, findings: Findings) -> SubjectR
             return SubjectRuns(study, runs, study.voxels(subject))
         except BrainflixError as error:
             findings.error(error)
-            text = f"{error.what} {error.expected} {error.found} {error.where}"
-            named = [name for name in names if name in text and name not in ignored]
-            if not named or not _can_ignore(study):
+            name = _run_named(error)
+            if name is None or name in ignored or not _can_ignore(study):
                 _probe_files(study, subject, findings)
                 return SubjectRuns(study, (), None)
-            ignored.append(max(named, key=len))
+            ignored.append(name)
             options["ignore_runs"] = ignored
 
 
 def _can_ignore(study: Study) -> bool:
-    fields = getattr(type(getattr(study, "options", None)), "model_fields", {})
-    return "ignore_runs" in fields
+    """Return whether the study's reader has the option ``ignore_runs``."""
+    reader = getattr(study, "form", study)  # of a study in several forms
+    return "ignore_runs" in getattr(type(getattr(reader, "options", None)), "model_fields", {})
 
 
-def _run_names(source: StudySource, subject: str) -> list[str]:
-    try:
-        return sorted({run_name(file.run) for file in list_files(Path(source.root), subject)})
-    except BrainflixError:
-        return []
+def _run_named(error: BrainflixError) -> str | None:
+    """Return the name of the run that an error is about, such as "task-train_run-02"."""
+    advised = _ADVISED.search(error.remedy or "")
+    if advised is not None:
+        return advised[1]
+    text = f"{error.where} {error.expected} {error.found}"
+    names = [found[0] for found in _RUN.finditer(text) if "run-" in found[0] or "task-" in found[0]]
+    return max(names, key=len, default=None)
 
 
 def _probe_files(study: Study, subject: str, findings: Findings) -> None:
