@@ -19,7 +19,7 @@ from studies_on_disk import write_tsv
 from brainflix.config import CleaningConfig, StudySource
 from brainflix.errors import StudyError
 from brainflix.preprocessing.stage import clean
-from brainflix.studies import glmsingle_files, open_study, source_files
+from brainflix.studies import glmsingle_files, open_study, source_files, transposed
 
 
 def study(root, **options):
@@ -41,6 +41,7 @@ def assert_responses(found, subject, clips, expected):
 @pytest.mark.parametrize("block", [1 << 24, 100])
 def test_betas_of_each_format(tmp_path, suffix, block, monkeypatch):
     monkeypatch.setattr(glmsingle_files, "BLOCK", block)
+    monkeypatch.setattr(transposed, "HELD", block)
     truth = write_study(tmp_path, videos=False, suffix=suffix)
     found = study(tmp_path)
     assert found.subjects() == ("sub-01", "sub-02")

@@ -7,7 +7,7 @@ for some rows costs no more memory than those.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -107,6 +107,17 @@ class Hdf5Rows:
             return self.whole()[index]
         with open_hdf5(self.path) as file:
             return take_rows(dataset(file, self.key), index)
+
+    def take_each(self, places: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the rows of a (.., .., column) dataset at some places, a row at a time."""
+        if self.columns:
+            return self.whole()[tuple(places)]
+        with open_hdf5(self.path) as file:
+            found = dataset(file, self.key)
+            rows = np.empty((len(places[0]), self.shape[-1]), dtype=self.dtype)
+            for row, place in enumerate(zip(*(axis.tolist() for axis in places), strict=True)):
+                found.read_direct(rows, place, np.s_[row])
+        return rows
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from brainflix.config import Section, StudySource, parse
 from brainflix.errors import StudyError
 from brainflix.studies import images
 from brainflix.studies.array_files import inside
-from brainflix.studies.glmsingle_files import SUFFIXES, Betas, stimulus_order
+from brainflix.studies.glmsingle_files import SUFFIXES, BetaRows, Betas, stimulus_order
 from brainflix.studies.readers import READERS
 from brainflix.studies.stimuli import Stimuli, read_stimuli, stimulus_file
 from brainflix.studies.study import Clip, VoxelSpace, check_groups
@@ -306,16 +306,21 @@ class GlmSingleStudy(TrialStudy):
         """Return the number of voxels that are read."""
         return len(self._place(subject)[0])
 
+    @functools.lru_cache(maxsize=1)  # noqa: B019 (a study lives as long as its process)
+    def _rows(self, subject: str) -> list[BetaRows]:
+        voxels = self._place(subject)[0]
+        return [fit.betas.rows(voxels) for fit in self._fits(subject)]
+
     def responses(self, subject: str, split: str, rows: np.ndarray) -> np.ndarray:
         """Return the betas of some trials, (trial, voxel)."""
-        voxels = self._place(subject)[0]
-        found = np.empty((len(rows), len(voxels)), dtype=np.float32)
+        found = np.empty((len(rows), self.n_voxels(subject)), dtype=np.float32)
         first = 0
-        for fit in self._fits(subject):
-            own = np.flatnonzero((rows >= first) & (rows < first + fit.betas.n_trials))
+        for betas in self._rows(subject):
+            count = betas.betas.n_trials
+            own = np.flatnonzero((rows >= first) & (rows < first + count))
             if len(own):
-                found[own] = fit.betas.take(rows[own] - first, voxels)
-            first += fit.betas.n_trials
+                found[own] = betas.take(rows[own] - first)
+            first += count
         return found
 
     def notices(self, subject: str) -> tuple[str, ...]:

@@ -7,7 +7,11 @@ where the data were; trials are in the order of recording, run after run.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +19,7 @@ from brainflix.errors import StudyError
 from brainflix.studies.array_files import Hdf5Rows, open_rows
 from brainflix.studies.hdf5_files import dataset, open_hdf5
 from brainflix.studies.pickles import read_object_npy
+from brainflix.studies.transposed import turn
 
 SUFFIXES = (".npy", ".hdf5", ".h5", ".mat")
 BLOCK = 1 << 24  # values held at a time beside the result
@@ -51,43 +56,36 @@ class Betas:
         self.shape = shape[:1] if shape[1:] == (1, 1) else shape
         self.n_trials = int(self.source.shape[-1])
 
-    def take(self, trials: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-        """Return some trials at some voxels, float32 (trial, voxel).
+    def rows(self, voxels: np.ndarray) -> BetaRows:
+        """Return the betas of some voxels, flat indices in C order, ascending, by trial."""
+        return BetaRows(self, voxels)
 
-        Parameters
-        ----------
-        trials : ndarray of int, shape (trial,)
-            In the order of recording.
-        voxels : ndarray of int, shape (voxel,)
-            Flat indices into the grid, in C order, ascending.
-        """
-        rows = np.empty((len(trials), len(voxels)), dtype=np.float32)
-        if isinstance(self.source, Hdf5Rows):
-            with open_hdf5(self.path) as file:
-                found = dataset(file, self.key)
-                if self.source.columns:  # stored as (trial, z, y, x)
-                    for row, trial in enumerate(trials):
-                        volume = found[int(trial)].T
-                        rows[row] = volume.reshape(-1)[voxels]
-                    return rows
-                self._by_slabs(found, trials, voxels, rows)
-        else:
-            self._by_slabs(self.source, trials, voxels, rows)
-        return rows
+    def slabs(self, voxels: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield places among the voxels, and their betas (voxel, trial), so that little is held."""
+        with contextlib.ExitStack() as stack:
+            values: Any = self.source
+            if isinstance(self.source, Hdf5Rows):
+                values = dataset(stack.enter_context(open_hdf5(self.path)), self.key)
+            plane = int(np.prod(values.shape[1:-1]))
+            step = max(BLOCK // (plane * values.shape[-1]), 1)
+            for first in range(0, values.shape[0], step):
+                ends = np.searchsorted(voxels, [first * plane, (first + step) * plane])
+                part = slice(int(ends[0]), int(ends[1]))
+                if part.start < part.stop:
+                    slab = np.asarray(values[first : first + step])
+                    yield part, slab.reshape(-1, slab.shape[-1])[voxels[part] - first * plane]
 
-    def _by_slabs(
-        self, values: np.ndarray, trials: np.ndarray, voxels: np.ndarray, rows: np.ndarray
-    ) -> None:
-        """Fill rows from slabs along the first axis, so that little else is held."""
-        plane = int(np.prod(values.shape[1:-1]))
-        step = max(BLOCK // (plane * values.shape[-1]), 1)
-        for first in range(0, values.shape[0], step):
-            ends = np.searchsorted(voxels, [first * plane, (first + step) * plane])
-            part = slice(int(ends[0]), int(ends[1]))
-            if part.start == part.stop:
-                continue
-            slab = np.asarray(values[first : first + step]).reshape(-1, values.shape[-1])
-            rows[:, part] = slab[voxels[part] - first * plane][:, trials].T
+    def volumes(self, trials: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the betas of trials of a file that has them one after the other, flat."""
+        with open_hdf5(self.path) as file:
+            found = dataset(file, self.key)  # (trial, z, y, x)
+            for trial in trials:
+                yield found[int(trial)].T.reshape(-1)
+
+    @property
+    def by_trial(self) -> bool:
+        """Whether a trial's betas lie together in the file."""
+        return isinstance(self.source, Hdf5Rows) and self.source.columns
 
     def finite(self) -> np.ndarray:
         """Return the voxels whose first and last beta are finite, as flat indices.
@@ -97,12 +95,36 @@ class Betas:
         StudyError
             When there are none.
         """
-        everywhere = np.arange(int(np.prod(self.shape)))
-        rows = self.take(np.array([0, self.n_trials - 1]), everywhere)
+        ends = np.array([0, self.n_trials - 1])
+        if self.by_trial:
+            rows = np.stack(list(self.volumes(ends)))
+        else:
+            everywhere = np.arange(int(np.prod(self.shape)))
+            rows = np.concatenate([slab[:, ends] for _, slab in self.slabs(everywhere)]).T
         inside = np.flatnonzero(np.isfinite(rows).all(axis=0))
         if not len(inside):
             raise StudyError("all betas are missing", found="NaN everywhere", where=self.path)
         return inside
+
+
+class BetaRows:
+    """Betas of some voxels by trial: read from a file that has them so, else turned once."""
+
+    def __init__(self, betas: Betas, voxels: np.ndarray) -> None:
+        self.betas, self.voxels = betas, voxels
+
+    @functools.cached_property
+    def _turned(self) -> np.ndarray:
+        return turn(self.betas.slabs(self.voxels), self.betas.n_trials, len(self.voxels))
+
+    def take(self, trials: np.ndarray) -> np.ndarray:
+        """Return some trials, in the order of recording, float32 (trial, voxel)."""
+        if not self.betas.by_trial:
+            return self._turned[trials]
+        rows = np.empty((len(trials), len(self.voxels)), dtype=np.float32)
+        for row, volume in zip(rows, self.betas.volumes(trials), strict=True):
+            row[:] = volume[self.voxels]
+        return rows
 
 
 def stimulus_order(folder: Path) -> np.ndarray | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,7 @@ from brainflix.config import StudySource
 from brainflix.errors import StudyError
 from brainflix.studies.array_files import Hdf5Rows, Rows
 from brainflix.studies.study import Event, Run, Study, VoxelSpace
+from brainflix.studies.transposed import turn
 
 BLOCK = 1 << 24  # values looked at at a time
 SET_SIZE = 240  # clips; a segment of a film in the study that the selection is from has as many
@@ -49,9 +50,35 @@ class TrialRows:
         self.permutation = [list(axes).index(axis) for axis in order]
         self.lead = tuple(rows.shape[place] for place in self.permutation[:-1])
         self.n_voxels = rows.shape[self.permutation[-1]]
-        moved = self.permutation != list(range(len(axes)))
-        held = isinstance(rows.source, Hdf5Rows) and moved
-        self.rows = Rows(rows.source.whole()) if held else rows  # type: ignore[union-attr]
+        self.rows = rows
+        if self.permutation[-1] != len(axes) - 1:  # trials last: turned once
+            self.rows = Rows(self._turned(rows))
+            self.lead, self.permutation = (len(self),), [0, 1]
+
+    def _turned(self, rows: Rows) -> np.ndarray:
+        """Return rows (trial, voxel) of an array that has its voxels first or in between."""
+        source = rows.source
+        if isinstance(source, Hdf5Rows) and not source.columns and self.permutation[-1] == 0:
+            step = max(BLOCK // len(self), 1)
+            lead = [place - 1 for place in self.permutation[:-1]]
+
+            def slabs() -> Iterator[tuple[slice, np.ndarray]]:
+                for first in range(0, self.n_voxels, step):
+                    last = min(first + step, self.n_voxels)
+                    slab = source.take(np.arange(first, last))
+                    turned = np.transpose(slab, [0, *(place + 1 for place in lead)])
+                    yield slice(first, last), turned.reshape(last - first, -1)
+
+            return turn(slabs(), len(self), self.n_voxels)
+        values = source.whole() if isinstance(source, Hdf5Rows) else source
+        moved = np.transpose(values, self.permutation)
+        step = max(BLOCK // len(self), 1)
+        parts = (
+            slice(first, min(first + step, self.n_voxels))
+            for first in range(0, self.n_voxels, step)
+        )
+        pieces = ((part, moved[..., part].reshape(len(self), -1).T) for part in parts)
+        return turn(pieces, len(self), self.n_voxels)
 
     def __len__(self) -> int:
         return int(np.prod(self.lead))
@@ -60,10 +87,12 @@ class TrialRows:
         """Return the responses to some trials, (trial, voxel)."""
         places = np.unravel_index(np.asarray(index, dtype=np.int64), self.lead)
         source = self.rows.source
-        if isinstance(source, Hdf5Rows):
-            taken = source.take(places[0])
-            return taken if len(places) == 1 else taken[np.arange(len(taken)), places[1]]
-        return np.transpose(source, self.permutation)[places]
+        if not isinstance(source, Hdf5Rows):
+            return np.transpose(source, self.permutation)[places]
+        if len(places) == 1:
+            return source.take(places[0])
+        ordered = [places[self.permutation.index(axis)] for axis in range(len(places))]
+        return source.take_each(ordered)
 
     def recorded(self) -> np.ndarray:
         """Return which trials hold any number at all, bool (trial,); missing repeats are NaN."""
