@@ -14,7 +14,7 @@ from brainflix.config import EvaluationConfig
 from brainflix.errors import DataError, ModelError
 from brainflix.evaluation.clips import Clips
 from brainflix.evaluation.frechet import frechet_distance
-from brainflix.evaluation.judges import Judges, ModelClassifier, load_judges
+from brainflix.evaluation.judges import Judges, ModelClassifier, load_judges, video_feature_reader
 from brainflix.evaluation.metrics import EVERYTHING, METRICS, OF_MODELS, lookup, note, usable
 from brainflix.evaluation.perceptual import load_perceptual
 from brainflix.evaluation.scoring import Scorer, score_system
@@ -272,6 +272,50 @@ def test_a_videomae_is_loaded_at_the_length_of_the_clips(tmp_path: Path) -> None
     judge = ModelClassifier(str(tmp_path))
     np.testing.assert_allclose(judge.logits(frames), expected, atol=1e-5)
     assert judge.logits(noise(2, 5)).shape == (2, 5)  # an odd number: six of five, evenly
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "BeitForImageClassification",
+        "DeiTForImageClassification",
+        "Dinov2ForImageClassification",
+        "SwinForImageClassification",
+        "TimesformerForVideoClassification",
+        "VivitForVideoClassification",
+    ],
+)
+def test_classifiers_of_many_kinds_judge(name: str, tmp_path: Path) -> None:
+    import transformers
+
+    settings: dict = {"image_size": 16, "patch_size": 8, "hidden_size": 16, "num_hidden_layers": 1}
+    settings |= {"num_attention_heads": 2, "intermediate_size": 16, "num_labels": 5}
+    if "Swin" in name:
+        settings |= {"patch_size": 4, "embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2]}
+        settings |= {"window_size": 2}
+        settings = {k: v for k, v in settings.items() if "hidden" not in k and "attention" not in k}
+    if "Video" in name:
+        settings["num_frames"] = 4
+    if "Vivit" in name:
+        settings["tubelet_size"] = [2, 8, 8]
+    kind = getattr(transformers, name)
+    torch.manual_seed(0)
+    model = kind(kind.config_class(**settings)).eval()
+    model.save_pretrained(tmp_path)
+    half = '{"size": {"height": 16, "width": 16}, "image_mean": [0.5, 0.5, 0.5], '
+    (tmp_path / "preprocessor_config.json").write_text(half + '"image_std": [0.5, 0.5, 0.5]}')
+    frames = noise(2, 4)
+    pixels = torch.from_numpy(frames).permute(0, 1, 4, 2, 3).float() / 127.5 - 1
+    with torch.inference_mode():
+        if "Video" in name:
+            expected = model(pixel_values=pixels).logits
+        else:
+            expected = model(pixel_values=pixels.flatten(0, 1)).logits.unflatten(0, (2, 4))
+    found = ModelClassifier(str(tmp_path)).logits(frames)
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+    features = video_feature_reader(str(tmp_path))(frames)
+    assert features.shape[0] == 2
+    assert np.isfinite(features).all()
 
 
 def test_latents_identify_clips() -> None:
