@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from clips_on_disk import (
@@ -379,6 +380,20 @@ def test_labels_come_from_a_table_of_clips() -> None:
         label_pairs(found, [{"clip": "a", "g": "1"}, {"clip": "a", "g": "2"}], "t")
 
 
+def test_labels_can_differ_between_subjects() -> None:
+    names = [f"{subject}/{clip}" for subject in "pq" for clip in "ab"]
+    rows = [
+        {"clip": clip, "subject": subject, "run": subject + clip}
+        for clip in "ab"
+        for subject in "pq"
+    ]
+    labelled = label_pairs(pair_by_name(["a", "b"], names), rows, "t")
+    assert [p.labels["run"] for p in labelled.pairs] == ["pa", "pb", "qa", "qb"]
+    with pytest.raises(StudyError, match="have no row") as caught:
+        label_pairs(pair_by_name(["a", "b"], names), rows[:3], "t")
+    assert "q b" in str(caught.value)
+
+
 def test_windows_come_from_a_table(tmp_path: Path) -> None:
     path = tmp_path / "w.tsv"
     path.write_text("run\tsplit\tfirst\tlast\tsubject\n1\ttest\t3\t5\ts1\n")
@@ -483,6 +498,9 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path, make, said: str) 
 
 def test_a_dataset_must_be_named_and_hold_clips(tmp_path: Path) -> None:
     write_h5(tmp_path / "a.h5", CLIPS, "some/where")
+    assert len(open_clips(tmp_path / "a.h5")) == N  # the only one that can be meant
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["more"] = CLIPS[:1]
     with pytest.raises(ArtifactError, match="which dataset") as caught:
         open_clips(tmp_path / "a.h5")
     assert "some/where (6, 8, 32, 32, 3)" in str(caught.value)

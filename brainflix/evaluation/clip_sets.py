@@ -205,12 +205,16 @@ def _open_hdf5(path: Path, dataset: str) -> ClipSet:
     if kind in ("stimuli", "videos"):
         return _open_own(path, kind, dataset)
     if not dataset:
-        raise ArtifactError(
-            "which dataset holds the clips",
-            expected=f"{path}::DATASET",
-            found=listed(_datasets(path)) or "no datasets",
-            where=path,
-        )
+        shapes = _datasets(path)
+        likely = [name for name, shape in shapes.items() if len(shape) == 5 and shape[-1] == 3]
+        if len(likely) != 1:
+            raise ArtifactError(
+                "which dataset holds the clips",
+                expected=f"{path}::DATASET",
+                found=listed(f"{name} {shape}" for name, shape in shapes.items()) or "no datasets",
+                where=path,
+            )
+        dataset = likely[0]
     return _open_dataset(path, dataset)
 
 
@@ -273,20 +277,21 @@ def _check_dataset(file: Any, path: Path, dataset: str) -> Any:
             expected="a dataset (clip, frame, height, width, 3)",
             found=f"shape {found.shape}"
             if isinstance(found, h5py.Dataset)
-            else listed(_datasets(path)),
+            else listed(f"{name} {shape}" for name, shape in _datasets(path).items()),
             where=path,
         )
     return found
 
 
-def _datasets(path: Path) -> list[str]:
+def _datasets(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all datasets of a file, by name."""
     import h5py
 
-    found: list[str] = []
+    found: dict[str, tuple[int, ...]] = {}
 
     def add(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
-            found.append(f"{name} {item.shape}")
+            found[name] = tuple(item.shape or ())
 
     with opened_hdf5(path) as file:
         file.visititems(add)

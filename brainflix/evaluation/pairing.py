@@ -291,14 +291,20 @@ def label_pairs(pairing: Pairing, rows: Sequence[Mapping[str, str]], table: obje
         When a clip has no row, or several that differ.
     """
     key = "clip" if "clip" in rows[0] else next(iter(rows[0]))
+    by_subject = SUBJECT in rows[0] and any(pair.subject for pair in pairing.pairs)
     names = {pair.clip for pair in pairing.pairs} | {pair.true for pair in pairing.pairs}
-    found: dict[str, dict[str, str]] = {}
+    found: dict[tuple[str, str], dict[str, str]] = {}
     for row in rows:
-        name = _stem(row[key], names) or row[key]
+        name = row[SUBJECT] if by_subject else "", _stem(row[key], names) or row[key]
         labels = {column: value for column, value in row.items() if column != key}
         if found.setdefault(name, labels) != labels:
-            raise StudyError("a clip has two rows that differ", found=name, where=table)
-    lacking = [p.clip for p in pairing.pairs if p.clip not in found and p.true not in found]
+            raise StudyError("a clip has two rows that differ", found=name[1], where=table)
+
+    def labels_of(pair: Pair) -> dict[str, str] | None:
+        subject = pair.subject if by_subject else ""
+        return found.get((subject, pair.clip), found.get((subject, pair.true)))
+
+    lacking = [f"{p.subject} {p.clip}".strip() for p in pairing.pairs if labels_of(p) is None]
     if lacking:
         raise StudyError(
             f"{len(lacking)} clips have no row in the table",
@@ -307,8 +313,7 @@ def label_pairs(pairing: Pairing, rows: Sequence[Mapping[str, str]], table: obje
             where=table,
         )
     pairs = tuple(
-        replace(pair, labels={**pair.labels, **found.get(pair.clip, found.get(pair.true, {}))})
-        for pair in pairing.pairs
+        replace(pair, labels={**pair.labels, **(labels_of(pair) or {})}) for pair in pairing.pairs
     )
     return replace(pairing, pairs=pairs)
 
