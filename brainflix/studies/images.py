@@ -167,7 +167,10 @@ def cifti_axes(image: Any, path: Path) -> tuple[Any, Any]:
 
 
 def _cifti_header(image: Any, path: Path) -> SeriesHeader:
-    first, models = cifti_axes(image, path)
+    return _axes_header(*cifti_axes(image, path), path)
+
+
+def _axes_header(first: Any, models: Any, path: Path) -> SeriesHeader:
     step = getattr(first, "step", None)
     if step and first.unit != "SECOND":
         raise StudyError(
@@ -277,15 +280,17 @@ def read_rows(path: Path, voxels: VoxelSpace) -> np.ndarray:
     """
     image = open_image(path)
     with readable(path):
-        header = _header(image, path)
-        _check_runs_agree(header, voxels, path)
         if is_cifti(path):
-            _check_grayordinates(image.header.get_axis(1), voxels, path)
+            first, models = cifti_axes(image, path)
+            _check_runs_agree(_axes_header(first, models, path), voxels, path)
+            _check_grayordinates(models, voxels, path)
             rows = np.asarray(image.dataobj)
             check_integers(rows)
             rows = np.asarray(rows, dtype=np.float32)
             chosen = voxels.position[:, 0]
             return rows if len(chosen) == rows.shape[1] else rows[:, chosen]
+        header = _header(image, path)
+        _check_runs_agree(header, voxels, path)
         flat = np.ravel_multi_index(tuple(voxels.position.T), voxels.shape, order="F")
         rows = np.empty((header.n_volumes, len(voxels)), dtype=np.float32)
         for row, volume in zip(rows, read_volumes(image, path), strict=True):
