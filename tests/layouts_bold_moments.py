@@ -56,14 +56,15 @@ def drive(number: int, size: Size) -> np.ndarray:
     return values
 
 
-def write_stimuli(root: Path, size: Size) -> None:
+def write_stimuli(root: Path, size: Size, videos: bool = True) -> None:
     """Write annotations.json and the stimulus set."""
     annotations = {}
     for split in SPLITS:
         for number in size.numbers(split):
             clip = f"{number:04d}"
             film = root / f"stimulus_set/stimuli/{split}/{clip}.mp4"
-            write_video(film, 3.0, seed=number, rate=4, size=32)
+            if videos:
+                write_video(film, 3.0, seed=number, rate=4, size=32)
             annotations[clip] = {
                 "MiT_filename": f"bending/flickr-{number}.mp4",
                 "set": split,

@@ -1,8 +1,12 @@
 """The bold_moments reader on small studies in the published layouts, whole and broken."""
 
 import json
+import mmap
 import pickle
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -25,6 +29,8 @@ from brainflix.config import CleaningConfig, ResponseConfig, SelectionConfig, St
 from brainflix.errors import StudyError
 from brainflix.preprocessing.stage import clean, extract, select
 from brainflix.studies import open_study, source_files
+from brainflix.studies.betas import let_go
+from brainflix.studies.pickles import read_pickle
 
 SIZE = Size()
 SETS = {"clips_per_set": 6}
@@ -263,3 +269,45 @@ def test_regions_without_their_arrays_or_of_another_order(broken):
     dump(table, path)
     study = open_study(source(broken, form="regions", regions=["V1", "Group41"]))
     complains(lambda: study.runs("sub-01"), "differ in the order")
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_large_arrays_of_pickles_are_not_copied(tmp_path, protocol):
+    values = np.random.default_rng(0).standard_normal((3, 2, 40000))  # 1.9 MB
+    content = (values, [*range(256)], b"\x96" * 200, bytearray(b"\x8e" * 200))
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps(content, protocol=protocol))
+    found = read_pickle(path)
+    np.testing.assert_array_equal(found[0], values)
+    assert found[1:] == content[1:]
+    if protocol >= 3:  # protocol 2 writes bytes as text
+        owner = found[0]
+        while owner is not None and not isinstance(owner, mmap.mmap):
+            owner = getattr(owner, "base", None)
+        assert owner is not None
+        let_go(found[0])
+        np.testing.assert_array_equal(found[0], values)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_memory_does_not_grow_with_the_betas(tmp_path):
+    code = (
+        "import re, sys; from pathlib import Path;"
+        "from brainflix.config import CleaningConfig, StudySource;"
+        "from brainflix.preprocessing.stage import clean;"
+        "options = {'form': 'fsLR32k', 'clips_per_set': 5};"
+        "source = StudySource(reader='bold_moments', root=sys.argv[1], options=options);"
+        "clean(source, 'sub-01', CleaningConfig(), Path(sys.argv[1]) / 'c.h5');"
+        "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])"
+    )
+    peaks = []
+    for clips in (20, 80):
+        root = tmp_path / str(clips)
+        size = Size(train=clips, test=2, left=20000, right=20000)
+        write_stimuli(root, Size(train=clips, test=2), videos=False)
+        write_fs_lr(root, size)
+        result = subprocess.run(
+            [sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=True
+        )
+        peaks.append(int(result.stdout.split()[-1]) / 1024)
+    assert peaks[1] - peaks[0] < 25  # MB; the betas differ by 58

@@ -7,10 +7,12 @@ own; with one set of three repeats, as a study is often published, there would b
 
 from __future__ import annotations
 
+import mmap
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -97,6 +99,7 @@ class BetaBlock:
             for start in np.linspace(0, max(part.shape[2] - _WIDTH, 0), _SAMPLES).astype(int):
                 stretch = part[self.rows, repeat, start : start + _WIDTH]
                 found |= np.isfinite(stretch).any(axis=1)
+            let_go(part)
         if not found.any():  # those stretches may lie in a medial wall
             for part in self.parts:
                 found |= [bool(np.isfinite(part[row, repeat]).any()) for row in self.rows]
@@ -111,8 +114,22 @@ class BetaBlock:
             last = first + part.shape[2]
             for row, place in zip(values, rows, strict=True):
                 row[first:last] = part[place, repeat]
+            let_go(part)
             first = last
         return values
+
+
+def let_go(values: np.ndarray) -> None:
+    """Give back the memory that a mapped file takes; what is read again is read from the file.
+
+    Pages that were touched count as this process's memory until the system is short of it, which a
+    limit on a job's memory need not wait for.
+    """
+    found: Any = values
+    while found is not None and not isinstance(found, mmap.mmap):
+        found = getattr(found, "base", None)
+    if found is not None and hasattr(mmap, "MADV_DONTNEED"):
+        found.madvise(mmap.MADV_DONTNEED)
 
 
 def in_sets(count: int, size: int) -> list[np.ndarray]:

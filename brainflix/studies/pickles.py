@@ -29,14 +29,19 @@ from brainflix.studies.pickled_arrays import (
 
 MAPPED = 1 << 20
 _BYTE_CODES = (b"B", b"\x8e")  # BINBYTES, BINBYTES8
+_BYTE_ARRAY = b"\x96"  # BYTEARRAY8, which protocol 5 writes for arrays; its argument is BINBYTES8's
 
 
 class _Bounded:
-    """A stream of a part of a file in which no value is longer than the part."""
+    """A stream of a part of a file in which no value is longer than the part.
+
+    ``tell`` is what pickletools asks for in front of each instruction, so that the byte which is
+    read next is one.
+    """
 
     def __init__(self, stream: BinaryIO, path: Path, end: int) -> None:
         self.stream, self.path, self.end = stream, path, end
-        self.instruction = b""
+        self.instruction, self.at_instruction = b"", False
 
     def read(self, size: int) -> bytes | Span:
         left = self.end - self.stream.tell()
@@ -48,10 +53,13 @@ class _Bounded:
                 where=self.path,
                 remedy="copy or download the file again; do not use it if that does not help",
             )
+        if self.at_instruction and size == 1:
+            self.at_instruction = False
+            code = self.stream.read(1)
+            self.instruction = _BYTE_CODES[1] if code == _BYTE_ARRAY else code
+            return self.instruction
         if size <= MAPPED or self.instruction not in _BYTE_CODES:
-            content = self.stream.read(size)
-            self.instruction = content if size == 1 else self.instruction
-            return content
+            return self.stream.read(size)
         span = Span(self.path, self.stream.tell(), size)
         self.stream.seek(size, os.SEEK_CUR)
         return span
@@ -60,6 +68,7 @@ class _Bounded:
         return self.stream.readline(max(self.end - self.stream.tell(), 0))
 
     def tell(self) -> int:
+        self.at_instruction = True
         return self.stream.tell()
 
 
