@@ -11,14 +11,11 @@ from sklearn.metrics import r2_score
 from brainflix.config import EvaluationConfig
 from brainflix.errors import DataError
 from brainflix.evaluation.audit import nearest_training, similarity_effect, split_audit
+from brainflix.evaluation.chance import PairBlocks, Scores, block_sample, chance_level
 from brainflix.evaluation.comparison import compare_systems
 from brainflix.evaluation.inference import (
-    PairBlocks,
-    Scores,
     SubjectScores,
-    block_sample,
     bootstrap_interval,
-    chance_level,
     false_discovery,
     hierarchical_interval,
     independent_units,
@@ -382,7 +379,7 @@ def test_sign_flips_of_null_differences_are_uniform() -> None:
 
 
 def test_draws_kept_for_the_next_metric_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from brainflix.evaluation import inference
+    from brainflix.evaluation import chance, inference
 
     matrix = np.random.default_rng(0).normal(size=(20, 20))
     scores = Scores(np.diagonal(matrix).copy(), matrix)
@@ -395,7 +392,9 @@ def test_draws_kept_for_the_next_metric_change_nothing(monkeypatch: pytest.Monke
 
     kept = found()
     assert found() == kept
-    monkeypatch.setattr(inference, "_KEPT", 0)
+    for module in (chance, inference):
+        monkeypatch.setattr(module, "_KEPT", 0)
     assert found() == kept
-    monkeypatch.setattr(inference, "_BLOCK", 1000)
+    for module in (chance, inference):
+        monkeypatch.setattr(module, "_BLOCK", 1000)
     assert found()[0].mean == kept[0].mean

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.errors import DataError
-from brainflix.evaluation.inference import Scores
+from brainflix.evaluation.chance import Scores, of_matrix
 from brainflix.evaluation.nway import identification_matrix
 
 Floats = NDArray[np.float64]
@@ -60,18 +60,12 @@ def identified(similarity: NDArray[Any], pairs: bool) -> Scores:
     """Return pairwise identification of a square matrix of similarities, as a metric's scores."""
     matrix = identification_pairs(similarity)
     nearest = len(np.unique(similarity.argmax(axis=1)))
-    return Scores(
-        np.diagonal(matrix).copy(),
-        matrix if pairs else None,
-        facts={"distinct_nearest": nearest},
-    )
+    return of_matrix(matrix, pairs, distinct_nearest=nearest)
 
 
 def nway_identified(similarity: NDArray[Any], ways: int, pairs: bool) -> Scores:
     """Return identification among ``ways`` clips in closed form, as a metric's scores."""
-    matrix = identification_matrix(similarity, ways)
-    own = np.diagonal(matrix).copy()
-    return Scores(own, matrix if pairs else None, facts={"ways": ways})
+    return of_matrix(identification_matrix(similarity, ways), pairs, ways=ways)
 
 
 def cosine_pairs(predicted: NDArray[Any], true: NDArray[Any]) -> Floats:

@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from brainflix.evaluation.chance import Scores
 from brainflix.evaluation.clips import Clips, Feature
 from brainflix.evaluation.identification import nway_identified
-from brainflix.evaluation.inference import Scores
 from brainflix.evaluation.judges import Judges
 from brainflix.evaluation.pairs import PairKernel, score_pairs
 from brainflix.registry import Registry

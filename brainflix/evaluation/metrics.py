@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from brainflix.errors import ConfigError
-from brainflix.evaluation import model_metrics, motion_metrics, pixel_metrics
+from brainflix.evaluation import (
+    class_metrics,
+    clip_metrics,
+    model_metrics,
+    motion_metrics,
+    pixel_metrics,
+)
 from brainflix.evaluation.judges import Judges
 from brainflix.evaluation.metric import METRICS, Metric, Note, PairMetric, lookup, note
 
@@ -95,6 +101,8 @@ __all__ = [
     "OF_MODELS",
     "PairMetric",
     "check_names",
+    "class_metrics",
+    "clip_metrics",
     "lookup",
     "model_metrics",
     "motion_metrics",

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.evaluation import motion
+from brainflix.evaluation.chance import Scores, block_sample, of_matrix
 from brainflix.evaluation.clips import Clips, Feature, random_rows
 from brainflix.evaluation.farneback import farneback, opencv_gray
 from brainflix.evaluation.frames import threaded
 from brainflix.evaluation.identification import correlation_pairs, identified
-from brainflix.evaluation.inference import Scores, block_sample
 from brainflix.evaluation.metric import METRICS, Metric, Note, NWayIdentification
 from brainflix.evaluation.pairs import assembled
 
@@ -52,7 +52,7 @@ class MotionEnergy(_MotionMetric):
 
     def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
         matrix = self.energy_similarity(true, predicted)
-        return {"motion-energy": Scores(np.diagonal(matrix).copy(), matrix if pairs else None)}
+        return {"motion-energy": of_matrix(matrix, pairs)}
 
     @classmethod
     def note(cls, name: str) -> Note:
@@ -107,7 +107,7 @@ class FlowAgreement(_MotionMetric):
             for clips in (true, predicted)
         )
         matrix = motion.agreement_pairs(y, x, STILL_FLOW**2)
-        return {"flow-agreement": Scores(np.diagonal(matrix).copy(), matrix if pairs else None)}
+        return {"flow-agreement": of_matrix(matrix, pairs)}
 
     @classmethod
     def note(cls, name: str) -> Note:

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from brainflix.evaluation.chance import PairBlocks, Scores, block_sample
 from brainflix.evaluation.clips import Clips
 from brainflix.evaluation.frames import FrameSource, blocks, threaded
-from brainflix.evaluation.inference import PairBlocks, Scores, block_sample
 
 Floats = NDArray[np.float64]
 _AFFORDABLE = 2_500_000_000  # samples of all pairs: some ten seconds of SSIM

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.evaluation import kernels
+from brainflix.evaluation.chance import Scores
 from brainflix.evaluation.clips import Clips, Feature, Frames, shrink
 from brainflix.evaluation.identification import identified
-from brainflix.evaluation.inference import Scores
 from brainflix.evaluation.metric import METRICS, Metric, Note, NWayIdentification, PairMetric
 from brainflix.evaluation.pixels import pixel_correlation_pairs
 

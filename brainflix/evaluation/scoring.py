@@ -11,13 +11,12 @@ import numpy as np
 from brainflix.config import EvaluationConfig
 from brainflix.errors import DataError
 from brainflix.evaluation.baselines import grey_clip, repeated
+from brainflix.evaluation.chance import Scores, chance_level
 from brainflix.evaluation.clips import Clips, Feature, random_rows
 from brainflix.evaluation.frames import Frames, FrameSource, take
 from brainflix.evaluation.inference import (
-    Scores,
     SubjectScores,
     bootstrap_interval,
-    chance_level,
     false_discovery,
     hierarchical_interval,
     independent_units,
