@@ -166,3 +166,42 @@ def test_systems_are_set_beside_each_other(frames: np.ndarray) -> None:
     )
     low, high = together["psnr"]["interval"]
     assert low <= together["psnr"]["value"] <= high
+
+
+class Watched:
+    """Clips that remember how many were asked for at once, and how often each was read."""
+
+    def __init__(self, frames: np.ndarray) -> None:
+        self.frames, self.shape, self.dtype = frames, frames.shape, frames.dtype
+        self.most, self.reads = 0, np.zeros(len(frames), dtype=int)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, rows: object) -> np.ndarray:
+        found = self.frames[rows]
+        self.reads[rows] += 1
+        self.most = max(self.most, len(found) if found.ndim == 5 else 1)
+        return found
+
+
+def test_clips_are_read_a_few_at_a_time_and_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    from brainflix.evaluation import clips as clips_module
+    from brainflix.evaluation import motion_metrics, pairs
+
+    true, predicted = np.random.default_rng(0).integers(0, 256, (2, 24, *SHAPE[1:]), dtype=np.uint8)
+    one = true[0].nbytes
+    for module, name in ((clips_module, "_READ"), (pairs, "_READ"), (pairs, "_HELD")):
+        monkeypatch.setattr(module, name, 4 * one)
+    monkeypatch.setattr(motion_metrics, "_FLOW_PIXELS", 10 * true[0, 0, ..., 0].size * 2)
+    watched = Watched(true), Watched(predicted)
+    names = tuple(map(str, range(24)))
+    metrics, _ = usable([name.replace("50way", "3way") for name in MODEL_FREE], Judges())
+    found = score_system(
+        Scorer(metrics, Judges(), OPTIONS), Clips(watched[0], names, names), watched[1], {}
+    )
+    assert found.entries["ssim@rgb"]["sampled_pairs"] == 24 * 3
+    assert found.entries["epe"]["n"] == 5
+    for source in watched:
+        assert source.most <= 4
+        assert source.reads.max() <= 3  # features, pairs, and flow of some
