@@ -222,14 +222,31 @@ def test_what_the_stages_would_refuse_fails_by_configuration(capsys, study, tmp_
     assert "later, lost, mine" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("arguments", "found_of"), [((), "20 of 20"), (("--quick",), "1 of 1")])
+def test_clips_without_a_film_or_frames_are_one_problem(capsys, study, arguments, found_of):
+    lines = [line.split("\t") for line in (study / "stimuli.tsv").read_text().splitlines()]
+    bare = [[clip, split, group] for clip, _, _, _, split, group, *_ in lines]
+    (study / "stimuli.tsv").write_text("\n".join("\t".join(line) for line in bare) + "\n")
+    for path in study.glob("sub-*/func/*_events.tsv"):
+        movie = path.read_text().splitlines()[1].split("\t")[3].removesuffix(".mp4")
+        rows = [f"{4 + 2 * k}\t2\t{movie}_{k:02d}" for k in range(5)]
+        path.write_text("onset\tduration\tclip\n" + "\n".join(rows) + "\n")
+    code, found = check(capsys, study, *arguments)
+    assert code == 2
+    (failing,) = texts(found, "fails")
+    assert "neither a file nor frames" in failing
+    assert found_of in failing
+
+
 def test_the_table_is_for_a_person(capsys, study, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "80")
     break_mask(study)
     assert brainflix("check", "--root", study) == 2
     text = capsys.readouterr().out
     for words in ("sub-01", "5/2", "6/2", "1-2/2", "A run would fail", "1 to mend", "what to do"):
         assert words in text
     assert "Ready to run" not in text
+    assert "…" not in text  # nothing is cut off on a narrow screen
 
 
 def test_sizes_times_and_spans():

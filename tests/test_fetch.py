@@ -188,6 +188,15 @@ def test_all_subjects_by_default(server, tmp_path):
     assert not [name for name in found if name.endswith("large.nii")]
 
 
+def test_a_proxy_of_the_environment_is_used(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    server.base = "http://archive.invalid/bucket"  # a name that only the proxy knows
+    run(server, tmp_path)
+    assert on_disk(tmp_path) == WANTED
+
+
 def test_a_dry_run_fetches_nothing(server, tmp_path, capsys):
     plan = run(server, tmp_path / "new", dry_run=True)
     assert plan.size == sum(map(len, WANTED.values()))

@@ -57,11 +57,24 @@ def check_decoding(
     Without a deadline only the length of a file's container is compared with its clips.
     """
     by_file: dict[Path, list[Clip]] = defaultdict(list)
+    bare, asked = [], 0
     for clip in clips:
         if clip.path is not None:
             by_file[Path(clip.path)].append(clip)
-        elif deadline is not None and not deadline.passed:
-            _check_held(study, clip, options, findings)
+        elif not asked or (deadline is not None and not deadline.passed):
+            asked += 1
+            if not _held(study, clip, options, findings):
+                bare.append(clip.id)
+    if bare:
+        findings.add(
+            Problem(
+                "fails",
+                "clips have neither a file nor frames",
+                expected="stim_file, or a reader that holds frames",
+                found=f"{len(bare)} of {asked} looked at, such as {', '.join(bare[:3])}",
+                where=str(study.root),
+            )
+        )
     if not clips:
         by_file = {path: [] for path in _movies(study)}
     decoded = 0
@@ -114,16 +127,16 @@ def _check_length(path: Path, parts: Sequence[Clip]) -> None:
         )
 
 
-def _check_held(study: Study, clip: Clip, options: StimuliConfig, findings: Findings) -> None:
+def _held(study: Study, clip: Clip, options: StimuliConfig, findings: Findings) -> bool:
+    """Return whether a study holds a clip's frames, noting what is wrong with them."""
     try:
         frames = study.frames(clip)
         if frames is not None:
             sample_array(frames, options, where=f"clip {clip.id}")
-            return
+        return frames is not None
     except BrainflixError as error:
         findings.error(error)
-        return
-    findings.add(Problem("fails", "a clip has neither a file nor frames", where=f"clip {clip.id}"))
+        return True
 
 
 def check_splits(clips: Sequence[Clip], findings: Findings) -> None:

@@ -6,17 +6,10 @@ from typing import Any
 
 from brainflix.check.findings import Problem, StudyCheck, SubjectFacts
 
-_COLUMNS = (
-    ("subject", "left"),
-    ("runs\ntrain/test", "right"),
-    ("volumes\na run", "right"),
-    ("spare s", "right"),
-    ("trials", "right"),
-    ("repeats\ntrain/test", "right"),
-    ("voxels", "right"),
-    ("un-\nusable", "right"),
-    ("TR s\nused/header", "right"),
-    ("runs\nread", "right"),
+_COLUMNS = ("runs", "volumes", "spare", "trials", "repeats", "voxels", "bad", "TR", "read")
+_LEGEND = (
+    "runs, repeats: train/test; spare: s behind the last stimulus; bad: voxels that are constant "
+    "or not finite; TR: used/header, s; read: runs read to their end"
 )
 
 
@@ -70,9 +63,16 @@ def _subjects(check: StudyCheck) -> Any:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title, justify in _COLUMNS:
-        table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        caption=_LEGEND,
+        caption_justify="left",
+    )
+    table.add_column("subject", no_wrap=True)
+    for title in _COLUMNS:
+        table.add_column(title, justify="right", no_wrap=True)
     for facts in check.subjects:
         table.add_row(*_cells(facts))
     return table
@@ -92,7 +92,7 @@ def _cells(facts: SubjectFacts) -> list[str]:
         f"{facts.voxels:,}",
         f"{facts.unusable:,}" if facts.runs_read else "?",
         f"[yellow]{times}[/]" if differ else times,
-        f"{facts.runs_read} of {runs}",
+        f"{facts.runs_read}/{runs}",
     ]
 
 
