@@ -111,6 +111,7 @@ def test_captions_of_ones_own(study_root):
         study = open_study(source(study_root, form=form, captions="captions.json"))
         captions = {one.id: one.captions for one in study.clips()}
         assert captions[clip] == ("a person on a bike",)
+        assert study_root / "captions.json" in study.files()
 
 
 @pytest.mark.parametrize("form", FORMS)

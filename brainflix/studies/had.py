@@ -9,6 +9,7 @@ versions, does not keep them apart and is not read.
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import ClassVar
 
 from brainflix.studies.bids import BidsStudy
@@ -45,6 +46,12 @@ class HadFmriprep(BidsStudy):
     def stimulus_names(self) -> list[str]:
         """Return the files of all clips, sorted."""
         return sorted(self.stimuli.by_file)
+
+    def files(self, subject: str | None = None) -> list[Path]:
+        """Return the files of a subject's runs, or the clips and their captions."""
+        files = super().files(subject)
+        captions = self.options.captions
+        return files if subject or captions is None else [*files, self.root / captions]
 
     def task_split(self, recording: Recording) -> str | None:
         """Return the split of a recording by its number."""
