@@ -17,6 +17,7 @@ import numpy as np
 
 from brainflix.errors import StudyError
 from brainflix.studies.array_files import Hdf5Rows, open_rows
+from brainflix.studies.betas import let_go
 from brainflix.studies.hdf5_files import dataset, open_hdf5
 from brainflix.studies.pickles import read_object_npy
 from brainflix.studies.transposed import turn
@@ -74,6 +75,7 @@ class Betas:
                 if part.start < part.stop:
                     slab = np.asarray(values[first : first + step])
                     yield part, slab.reshape(-1, slab.shape[-1])[voxels[part] - first * plane]
+                    let_go(slab)
 
     def volumes(self, trials: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the betas of trials of a file that has them one after the other, flat."""

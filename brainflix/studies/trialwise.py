@@ -13,6 +13,7 @@ import numpy as np
 from brainflix.config import StudySource
 from brainflix.errors import StudyError
 from brainflix.studies.array_files import Hdf5Rows, Rows
+from brainflix.studies.betas import let_go
 from brainflix.studies.study import Event, Run, Study, VoxelSpace
 from brainflix.studies.transposed import turn
 
@@ -88,7 +89,9 @@ class TrialRows:
         places = np.unravel_index(np.asarray(index, dtype=np.int64), self.lead)
         source = self.rows.source
         if not isinstance(source, Hdf5Rows):
-            return np.transpose(source, self.permutation)[places]
+            taken = np.transpose(source, self.permutation)[places]
+            let_go(source)
+            return taken
         if len(places) == 1:
             return source.take(places[0])
         ordered = [places[self.permutation.index(axis)] for axis in range(len(places))]
