@@ -224,6 +224,19 @@ def test_subjects_are_evaluated_each_and_together(sets: Path, tmp_path: Path) ->
     assert each[1]["value"] == alone["metrics"]["psnr"]["value"]
 
 
+def test_systems_are_compared_over_subjects(sets: Path, tmp_path: Path) -> None:
+    for k in range(2):
+        write_set(tmp_path / "made" / f"s{k}", damaged(TRUE, 20, seed=k), "npy")
+        write_set(tmp_path / "other" / f"s{k}", damaged(TRUE, 50 + 20 * k, seed=9 + k), "npy")
+    found = scored(
+        tmp_path / "m.json", sets / "true", tmp_path / "made", "--against", tmp_path / "other"
+    )["comparison"]
+    each = [found["subjects"][name]["psnr"]["difference"] for name in ("s0", "s1")]
+    assert found["metrics"]["psnr"]["difference"] == pytest.approx(np.mean(each))
+    assert each[1] > each[0] > 0
+    assert found["metrics"]["psnr"]["n"] == N
+
+
 def test_groups_of_a_table_are_resampled(sets: Path, tmp_path: Path) -> None:
     table = tmp_path / "g.csv"
     table.write_text("clip,film,scene\n" + "".join(f"clip{k},f,{k // 2}\n" for k in range(N)))

@@ -11,7 +11,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -35,6 +35,7 @@ from brainflix.evaluation.baselines import (
     random_training,
     repeated,
 )
+from brainflix.evaluation.chance import Scores
 from brainflix.evaluation.clips import Clips
 from brainflix.evaluation.frames import FrameSource, take
 from brainflix.evaluation.judges import load_judges
@@ -265,7 +266,7 @@ def _nearness(
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Return how near each clip lies to training clips, and the same as JSON values."""
     if training is None:
-        return {}, {"skipped": "no training clips: name them with --training"}
+        return {}, {"skipped": "no training clips: name two or more with --training"}
     similarity: dict[str, float] = {}
     neighbour: dict[str, str] = {}
     for each in clips.subjects.values():
@@ -305,14 +306,35 @@ def _duplicates(clips: Loaded, training: Clips | None) -> dict[str, Any]:
 def _compared(
     request: Request, clips: Loaded, scored: Mapping[str, Scored], scorer: Scorer
 ) -> dict[str, Any]:
-    """Set the reconstructions beside another system's of the same clips, a metric at a time."""
-    subjects = {}
+    """Set the reconstructions beside another system's of the same clips, a metric at a time.
+
+    Several subjects who saw the same clips are compared each, and by their means over subjects.
+    """
+    ours, theirs = {name: found.scores for name, found in scored.items()}, {}
     for name, each in clips.subjects.items():
-        theirs = scorer.score(each.true, each.true.showing(each.others["against"]), pairs=False)
-        subjects[name] = paired(scored[name].scores, theirs, each.true, scorer.options)
-    found: dict[str, Any] = {"other": request.against, "subjects": subjects}
-    if len(subjects) == 1:
-        return {"other": request.against, "metrics": next(iter(subjects.values()))}
+        other = each.true.showing(each.others["against"])
+        theirs[name] = scorer.score(each.true, other, pairs=False)
+    subjects = {
+        name: paired(ours[name], theirs[name], each.true, scorer.options)
+        for name, each in clips.subjects.items()
+    }
+    first = next(iter(clips.subjects.values())).true
+    found: dict[str, Any] = {"other": request.against}
+    if all(each.true is first for each in clips.subjects.values()):
+        mean, other_mean = (_mean_scores([*every.values()]) for every in (ours, theirs))
+        found["metrics"] = paired(mean, other_mean, first, scorer.options)
+    return found | ({"subjects": subjects} if len(subjects) > 1 else {})
+
+
+def _mean_scores(subjects: Sequence[Mapping[str, Scores]]) -> dict[str, Scores]:
+    """Return each clip's mean score over subjects, of the metrics that score every clip."""
+    found = {}
+    for metric, scores in subjects[0].items():
+        each = [of[metric] for of in subjects if metric in of]
+        whole = len(each) == len(subjects) and all(one.rows is None for one in each)
+        if len(subjects) == 1 or (whole and all(len(one.own) for one in each)):
+            own = np.mean([one.own for one in each], axis=0)
+            found[metric] = replace(scores, own=own, others=None, blocks=())
     return found
 
 

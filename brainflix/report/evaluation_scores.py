@@ -352,7 +352,8 @@ def comparison(found: Evaluation) -> Markup | None:
     content = found.content.get("comparison")
     if content is None:
         return None
-    by_subject = content.get("subjects") or {"": content["metrics"]}
+    by_subject = {"": content["metrics"]} if "metrics" in content else {}
+    by_subject |= content.get("subjects", {})
     names = metric_order(dict.fromkeys(m for each in by_subject.values() for m in each))
     bodies = []
     for name in names:
