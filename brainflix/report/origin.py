@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -62,19 +62,7 @@ def _cohorts(contents: Contents) -> Markup:
     ]
     return element(
         "div",
-        element(
-            "div",
-            element(
-                "table",
-                element("thead", element("tr", [element("th", h, scope="col") for h in heads])),
-                element("tbody", rows),
-                class_="words",
-            ),
-            class_="scroll",
-            tabindex=0,
-            role="region",
-            aria_label="Studies",
-        ),
+        _table(heads, rows, "Studies"),
         element("dl", models, class_="facts wide"),
     )
 
@@ -140,19 +128,18 @@ def _digests(contents: Contents) -> Markup:
             )
         )
     heads = ("artifact", "digest", "code", "brainflix")
-    return element(
-        "div",
-        element(
-            "table",
-            element("thead", element("tr", [element("th", h, scope="col") for h in heads])),
-            element("tbody", rows),
-            class_="words",
-        ),
-        class_="scroll",
-        tabindex=0,
-        role="region",
-        aria_label="Artifacts",
+    return _table(heads, rows, "Artifacts")
+
+
+def _table(heads: Sequence[str], rows: Sequence[Markup], label: str) -> Markup:
+    """Return a table of words that scrolls sideways where it is wider than the page."""
+    table = element(
+        "table",
+        element("thead", element("tr", [element("th", head, scope="col") for head in heads])),
+        element("tbody", rows),
+        class_="words",
     )
+    return element("div", table, class_="scroll", tabindex=0, role="region", aria_label=label)
 
 
 def _attributes(path: Path) -> Mapping[str, Any]:
