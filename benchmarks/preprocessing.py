@@ -48,16 +48,29 @@ def forget(path: Path) -> None:
         os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def timed(work: Callable[[], object], path: Path, cold: bool, repeats: int = 5) -> float:
-    """Return the least time in s of some calls; on a shared machine the least disturbed one."""
-    times = []
+def timed(
+    work: Callable[[], object], path: Path, cold: bool, repeats: int = 5
+) -> tuple[float, float]:
+    """Return the least time in s of some calls, and the least time on the processor."""
+    times, busy = [], []
     for _ in range(repeats):
         if cold:
             forget(path)
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), time.process_time()
         work()
         times.append(time.perf_counter() - start)
-    return min(times)
+        busy.append(time.process_time() - worked)
+    return min(times), min(busy)
+
+
+def compare(what: str, reading: tuple[float, float], whole: tuple[float, float]) -> None:
+    """Print two times and their ratios; that of processor times tells what a busy machine hides."""
+    print(
+        f"{what}: reading {reading[0]:.2f} s ({reading[1]:.2f} s of processor), all of it "
+        f"{whole[0]:.2f} s ({whole[1]:.2f} s); ratio {whole[0] / reading[0]:.2f}; "
+        f"peak memory {peak():.2f} GiB",
+        flush=True,
+    )
 
 
 def peak() -> float:
@@ -96,13 +109,8 @@ def measure_clean(folder: Path) -> None:
         clean_rows(images.read_rows(path, space), basis)
 
     for cold in (True, False):
-        reading, all_of_it = timed(read, path, cold), timed(cleaned, path, cold)
         state = "cold" if cold else "warm"
-        print(
-            f"clean, {state}: nibabel reads {reading:.3f} s, file to cleaned rows "
-            f"{all_of_it:.3f} s, ratio {all_of_it / reading:.2f}",
-            flush=True,
-        )
+        compare(f"clean, {state}", timed(read, path, cold), timed(cleaned, path, cold))
     path.unlink()
 
 
@@ -152,12 +160,7 @@ def measure_select(folder: Path) -> None:
         reading = timed(one_pass, path, cold, 3)
         for window in (1, 2):
             testing = timed(lambda w=window: tested(w), path, cold, 3)  # type: ignore[misc]
-            state = "cold" if cold else "warm"
-            print(
-                f"t-test, {state}, window {window}: one pass {reading:.2f} s, test {testing:.2f} s,"
-                f" ratio {testing / reading:.2f}; peak memory {peak():.2f} GiB",
-                flush=True,
-            )
+            compare(f"t-test, {'cold' if cold else 'warm'}, window {window}", reading, testing)
     path.unlink()
 
 
