@@ -25,13 +25,13 @@ from brainflix.studies.tables import read_table
 from brainflix.targets.video import frames_at
 
 many = settings(
-    max_examples=80,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-few = settings(many, max_examples=25)
+few = settings(many, max_examples=15)
 TIMES = np.arange(0.1, 4.0, 0.25)  # s
 places = st.floats(0, 1, exclude_max=True)
 masks = st.integers(1, 255)
@@ -123,7 +123,7 @@ def test_a_changed_byte_within_the_compression(studies, place, mask):
     same_or_refused(studies, "gz", other[:-8] + whole[-8:])
 
 
-@settings(many, max_examples=200)
+@settings(many, max_examples=100)
 @given(place=places, mask=masks)
 @pytest.mark.parametrize("name", ["plain", "cifti"])
 def test_a_changed_byte_of_a_header(studies, name, place, mask):
@@ -141,7 +141,7 @@ def artifact(tmp_path_factory):
     return path, path.read_bytes()
 
 
-@settings(many, max_examples=200)
+@settings(many, max_examples=100)
 @given(place=places, mask=masks, cut=st.booleans())
 def test_a_damaged_artifact_is_refused(artifact, place, mask, cut):
     path, whole = artifact
