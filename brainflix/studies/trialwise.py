@@ -238,7 +238,8 @@ class TrialStudy(Study):
         if run.id not in runs:
             raise StudyError("no such run", expected=", ".join(runs), found=run.id, where=self.root)
         rows = self.responses(run.subject, run.split, runs[run.id][1])
-        return np.asarray(rows, dtype=np.float32)
+        with np.errstate(over="ignore"):  # beyond float32: infinite, and the voxel is dropped
+            return np.asarray(rows, dtype=np.float32)
 
     def voxels(self, subject: str) -> VoxelSpace:
         """Return the columns of the responses, whose place is unknown."""
