@@ -212,6 +212,7 @@ def test_a_surface_has_no_slices_and_no_history_no_curves(tmp_path: Path) -> Non
         n = len(file["position"])
         del file["position"]
         file["position"] = np.arange(n, dtype=np.int32)[:, None]
+        file.attrs["shape"] = np.array([n])
         for name in ("t", "reproducibility", "noise_ceiling"):
             file[name][...] = np.nan
     text = render_page(read_contents("demo", {}, artifacts))
