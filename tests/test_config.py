@@ -168,4 +168,4 @@ def test_what_an_experiment_was_run_with_is_plain_and_its_own():
     checked = config.validate(minimal(studies=studies))
     described = json.loads(json.dumps(checked.described("first")))
     assert list(described["studies"]) == ["films"]
-    assert described["experiment"]["generation"]["strength"] == 0.6
+    assert described["experiment"]["generation"]["strength"] == 0.7
