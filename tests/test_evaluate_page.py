@@ -11,6 +11,7 @@ from clips_on_disk import N, damaged, true_clips, write_set
 
 from brainflix import cli
 from brainflix.report.distributions import WIDTH, _ticks, distribution, scatter
+from brainflix.report.evaluation_scores import _sampled
 
 TRUE = true_clips()
 METRICS = ("ssim@rgb", "psnr", "mse", "identification@pixel")
@@ -141,6 +142,12 @@ def test_names_are_escaped_and_subjects_have_their_own_rows(tmp_path: Path) -> N
     assert table.count('class="pooled"') == len(METRICS)
     assert table.count(">s2</th>") == len(METRICS)
     assert re.findall(r"<summary>(s\d)<", section(found, "reconstructions")) == ["s1", "s2"]
+
+
+def test_what_was_sampled_is_said() -> None:
+    entry = {"sampled_pairs": 2400, "baseline_clips": 211, "value": 1.0}
+    assert _sampled(entry) == "chance from 2,400 pairs; baselines on 211 clips"
+    assert _sampled({"value": 1.0}) == ""
 
 
 def heights(path: str) -> list[float]:

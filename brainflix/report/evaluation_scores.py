@@ -228,11 +228,13 @@ def _rows(
 ) -> list[Markup]:
     words = note(name)
     arrow = "↓" if better_of(words) == "lower" else ""
+    sampled = _sampled(content["metrics"][name])
     title = element(
         "th",
         element("span", words.title, f" ({words.unit})" if words.unit else "", class_="title"),
         element("small", f" {arrow}", title="lower is better") if arrow else None,
         element("code", name),
+        element("small", sampled) if sampled else None,
         scope="row",
     )
     rows = [_row(title, content["metrics"][name], name, baselines, "pooled" if several else None)]
@@ -249,6 +251,16 @@ def _rows(
             if name in each["metrics"]
         ]
     return rows
+
+
+def _sampled(entry: Mapping[str, Any]) -> str:
+    """Return what was computed of a part of the clips or pairs only, and of how many."""
+    words = {
+        "sampled_pairs": "chance from {:,} pairs",
+        "scored_clips": "{:,} clips scored",
+        "baseline_clips": "baselines on {:,} clips",
+    }
+    return "; ".join(text.format(entry[key]) for key, text in words.items() if key in entry)
 
 
 def _row(
