@@ -12,7 +12,7 @@ BIN := $(abspath $(VENV))/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 IN_ENVIRONMENT := PATH="$(BIN):$$PATH"
 
-.PHONY: all install install-dev lint unit test format schema wheel clean help
+.PHONY: all install install-dev lint unit test test-exhaustive format schema wheel clean help
 
 all: install  ## install, then run the configuration from files to report
 	$(IN_ENVIRONMENT) snakemake --cores $(CORES) --configfile $(CONFIG) -- all
@@ -50,6 +50,9 @@ unit: install-dev  ## the tests that take no more than seconds each
 
 test: lint  ## linters and all tests
 	$(IN_ENVIRONMENT) HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+test-exhaustive: install-dev  ## every published layout through snakemake to videos, ten minutes
+	$(IN_ENVIRONMENT) HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m exhaustive
 
 format: install-dev  ## put all code into the house's form
 	$(BIN)/ruff check --fix .
