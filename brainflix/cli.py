@@ -274,7 +274,7 @@ def evaluate(
     allow_unpaired: Annotated[
         bool,
         typer.Option(
-            "--allow-unpaired", help="Leave clips without a partner.", rich_help_panel=_CLIPS
+            "--allow-unpaired", help="Leave out clips without a partner.", rich_help_panel=_CLIPS
         ),
     ] = False,
     frames: Annotated[
