@@ -2,16 +2,15 @@
 
 import json
 import shutil
-import sys
 
 import nibabel as nib
 import numpy as np
 import pytest
 import yaml
+from command_line import brainflix
 from published_layouts import LAYOUTS
 from studies_on_disk import Plan, write_study, write_video
 
-from brainflix import cli
 from brainflix.check.findings import span
 from brainflix.check.table import duration, size
 
@@ -31,17 +30,6 @@ def study(whole, tmp_path):
     root = tmp_path / "study"
     shutil.copytree(whole, root)
     return root
-
-
-def brainflix(*arguments):
-    before, sys.argv = sys.argv, ["brainflix", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as end:
-        return end.code or 0
-    finally:
-        sys.argv = before
-    return 0
 
 
 def check(capsys, root, *arguments):

@@ -2,15 +2,14 @@
 
 import hashlib
 import http.server
-import sys
 import threading
 import urllib.parse
 from xml.sax.saxutils import escape
 
 import numpy as np
 import pytest
+from command_line import brainflix
 
-from brainflix import cli
 from brainflix.errors import ConfigError, FetchError
 from brainflix.fetch import bucket as module
 from brainflix.fetch.bucket import Bucket, Remote, local_path
@@ -337,17 +336,6 @@ def test_a_subject_or_part_that_is_not_there(server, tmp_path):
         run(server, tmp_path, part="everything")
     with pytest.raises(ConfigError, match="no subject's label"):
         run(server, tmp_path, subjects=("../x",))
-
-
-def brainflix(*arguments):
-    before, sys.argv = sys.argv, ["brainflix", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as end:
-        return end.code or 0
-    finally:
-        sys.argv = before
-    return 0
 
 
 def test_on_the_command_line(server, tmp_path, capsys):

@@ -1,46 +1,32 @@
 """Every damaged or hostile input ends as it must: refused with a reason, or read right."""
 
 import functools
-import sys
 
 import h5py
 import hostile_inputs
 import numpy as np
 import pytest
+from command_line import brainflix
 from hostile_inputs import MARKER, base, clean, load
 
-from brainflix import cli
-
 CASES = load()
-
-
-def brainflix(arguments):
-    """Run the command line and return its exit code."""
-    before, sys.argv = sys.argv, ["brainflix", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as end:
-        return end.code or 0
-    finally:
-        sys.argv = before
-    return 0
 
 
 def run(arguments, out):
     """Run a case's command; "then select" goes on from its result."""
     if "then" not in arguments:
-        return brainflix([*arguments, "--out", out])
+        return brainflix(*arguments, "--out", out)
     place = arguments.index("then")
     first = out.with_name("first.h5")
-    assert brainflix([*arguments[:place], "--out", first]) == 0
-    return brainflix([arguments[place + 1], first, "--out", out])
+    assert brainflix(*arguments[:place], "--out", first) == 0
+    return brainflix(arguments[place + 1], first, "--out", out)
 
 
 @functools.cache
 def reference(kind):
     """Return the cleaned runs of the undamaged study."""
     out = base(kind).parent / "reference.h5"
-    assert brainflix([*clean(base(kind)), "--out", out]) == 0
+    assert brainflix(*clean(base(kind)), "--out", out) == 0
     with h5py.File(out) as file:
         return {name: run["rows"][()] for name, run in file["runs"].items()}
 

@@ -1,16 +1,15 @@
 """``brainflix inspect``: an artifact's content and origin on a screen, and other people's files."""
 
 import json
-import sys
 
 import h5py
 import nibabel as nib
 import numpy as np
 import pytest
+from command_line import brainflix
 from edited_artifacts import edited
 from studies_on_disk import Plan, write_cifti, write_study, write_video
 
-from brainflix import cli
 from brainflix.check.inspection import inspect
 from brainflix.config import CleaningConfig, StudySource
 from brainflix.errors import ArtifactError, StudyError
@@ -25,17 +24,6 @@ def cleaned(tmp_path_factory):
     path = folder / "cleaned.h5"
     clean(StudySource(root=str(folder / "study")), "sub-01", CleaningConfig(), path)
     return path
-
-
-def brainflix(*arguments):
-    before, sys.argv = sys.argv, ["brainflix", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as end:
-        return end.code or 0
-    finally:
-        sys.argv = before
-    return 0
 
 
 def test_an_artifact_on_one_screen(cleaned, capsys):

@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from complaints import complains
 from studies_on_disk import (
     SHAPE,
     Plan,
@@ -249,15 +250,6 @@ def test_an_implausible_repetition_time_is_refused(broken):
 
 
 # Broken studies: each says what was expected, found, where, and what to do
-
-
-def complains(action, *words, error=StudyError):
-    with pytest.raises(error) as caught:
-        action()
-    text = str(caught.value)
-    for word in words:
-        assert word in text, text
-    return text
 
 
 def test_missing_study_and_missing_subject(movie, tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from complaints import complains
 from layouts_bold_moments import (
     TR,
     Size,
@@ -26,7 +27,6 @@ from layouts_bold_moments import (
 from layouts_cc2017 import write_cifti_run
 
 from brainflix.config import CleaningConfig, ResponseConfig, SelectionConfig, StudySource
-from brainflix.errors import StudyError
 from brainflix.preprocessing.stage import clean, extract, select
 from brainflix.studies import open_study, source_files
 from brainflix.studies.betas import let_go
@@ -39,13 +39,6 @@ PAIR = "derivatives/versionB/fsaverage/GLM/sub-01/prepared_betas/sub-01_organize
 
 def source(root, **options):
     return StudySource(reader="bold_moments", root=str(root), options=options)
-
-
-def complains(action, *words, error=StudyError):
-    with pytest.raises(error) as caught:
-        action()
-    for word in words:
-        assert word in str(caught.value)
 
 
 @pytest.fixture(scope="module")

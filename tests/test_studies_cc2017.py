@@ -7,6 +7,7 @@ import h5py
 import nibabel as nib
 import numpy as np
 import pytest
+from complaints import complains
 from layouts_cc2017 import (
     HEADER_TR,
     Size,
@@ -21,7 +22,7 @@ from layouts_cc2017 import (
 )
 
 from brainflix.config import CleaningConfig, ResponseConfig, SelectionConfig, StudySource
-from brainflix.errors import ConfigError, DataError, StudyError
+from brainflix.errors import ConfigError, DataError
 from brainflix.preprocessing.stage import clean, extract, select
 from brainflix.studies import READERS, open_study, source_files
 
@@ -31,13 +32,6 @@ PART = {"segments": list(FEW.segments), "test_repeats": 3, "volumes": 12}
 
 def source(root, **options):
     return StudySource(reader="cc2017", root=str(root), options=options)
-
-
-def complains(action, *words, error=StudyError):
-    with pytest.raises(error) as caught:
-        action()
-    for word in words:
-        assert word in str(caught.value)
 
 
 @pytest.fixture(scope="module")

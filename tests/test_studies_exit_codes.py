@@ -2,14 +2,12 @@
 
 import json
 import shutil
-import sys
 
 import nibabel as nib
 import numpy as np
 import pytest
+from command_line import brainflix
 from studies_on_disk import Plan, write_study
-
-from brainflix import cli
 
 RUN = "sub-01/func/sub-01_task-train_run-02_space-T1w_desc-{}.nii.gz"
 BOLD, MASK = RUN.format("preproc_bold"), RUN.format("brain_mask")
@@ -20,18 +18,6 @@ def whole(tmp_path_factory):
     root = tmp_path_factory.mktemp("study")
     write_study(root, Plan(subjects=("sub-01",), train_sets=3, videos=False))
     return root
-
-
-def brainflix(*arguments):
-    """Run the command line and return its exit code."""
-    before, sys.argv = sys.argv, ["brainflix", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as end:
-        return end.code or 0
-    finally:
-        sys.argv = before
-    return 0
 
 
 def clean(root, out):

@@ -8,6 +8,7 @@ import h5py
 import nibabel as nib
 import numpy as np
 import pytest
+from complaints import complains
 from layouts_had import (
     Size,
     beta,
@@ -22,7 +23,7 @@ from layouts_had import (
 )
 
 from brainflix.config import CleaningConfig, ResponseConfig, SelectionConfig, StudySource
-from brainflix.errors import ConfigError, DataError, StudyError
+from brainflix.errors import ConfigError, DataError
 from brainflix.preprocessing.stage import clean, extract, select
 from brainflix.studies import open_study, source_files
 
@@ -40,13 +41,6 @@ SERIES = ("ciftify", "fmriprep")
 
 def source(root, **options):
     return StudySource(reader="had", root=str(root), options=options)
-
-
-def complains(action, *words, error=StudyError):
-    with pytest.raises(error) as caught:
-        action()
-    for word in words:
-        assert word in str(caught.value)
 
 
 @pytest.fixture(scope="module")

@@ -40,11 +40,11 @@ def shifted_cosine(steps: int, shift: float) -> list[float]:
     return betas.clamp(1e-6, 0.999).tolist()
 
 
-def build_scheduler(shift: float = SHIFT) -> DDPMScheduler:
+def build_scheduler() -> DDPMScheduler:
     """Return the noise schedule: shifted cosine, 1000 steps, velocity prediction."""
     return DDPMScheduler(
         num_train_timesteps=1000,
-        trained_betas=shifted_cosine(1000, shift),
+        trained_betas=shifted_cosine(1000, SHIFT),
         prediction_type="v_prediction",
         timestep_spacing="trailing",
         clip_sample=False,
@@ -142,8 +142,6 @@ def train_denoiser(
     steps: int,
     seed: int,
     batch: int = 64,
-    shift: float = SHIFT,
-    start: SpaceTimeTransformer | None = None,
     reached: Tensor | None = None,
     on_snapshot: Callable[[SpaceTimeTransformer, int], None] | None = None,
 ) -> tuple[SpaceTimeTransformer, Curve]:
@@ -159,10 +157,6 @@ def train_denoiser(
         Conditioning of the empty caption.
     steps, seed, batch : int
         Steps, seed and clips a step.
-    shift : float
-        Shift of the noise schedule, see :func:`shifted_cosine`.
-    start : SpaceTimeTransformer, optional
-        Weights to go on from.
     reached : Tensor of bool, shape (clip, frame, 16, 16), optional
         Cells that show the object. Given, training dwells on them and on the middle of the
         schedule, see :func:`emphasise` and :func:`draw_times`.
@@ -170,21 +164,20 @@ def train_denoiser(
         Called with the averaged model and the step every 500 steps.
     """
     torch.manual_seed(seed)
-    if start is None:
-        start = SpaceTimeTransformer(
-            height=latents.shape[-2],
-            width=latents.shape[-1],
-            patch=4,
-            local=16,
-            text_dim=hidden.shape[-1],
-            text_tokens=hidden.shape[-2],
-        )
-    model = start.to(device()).train()
+    model = SpaceTimeTransformer(
+        height=latents.shape[-2],
+        width=latents.shape[-1],
+        patch=4,
+        local=16,
+        text_dim=hidden.shape[-1],
+        text_tokens=hidden.shape[-2],
+    )
+    model = model.to(device()).train()
     average = copy.deepcopy(model).eval()
     compiled = torch.compile(model)  # fuses what lies between the matrix products: twice as fast
     optimisers = build_optimisers(model)
     schedules = [cosine(optimiser, steps, warmup=300) for optimiser in optimisers]
-    scheduler = build_scheduler(shift)
+    scheduler = build_scheduler()
     generator = torch.Generator().manual_seed(seed)
     curve = Curve("denoiser")
     for step in curve.steps(steps):

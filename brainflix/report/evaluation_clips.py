@@ -14,6 +14,7 @@ from brainflix.report.evaluation_scores import by_metric, flat, unit_value
 from brainflix.report.evaluation_words import better_of
 from brainflix.report.gallery import Choice, Frames, choose_clips, encode_strips, fit
 from brainflix.report.html import Markup, element
+from brainflix.report.page import pause_switch
 from brainflix.report.words import note
 
 BUDGET = 6_500_000  # characters of all strips
@@ -50,13 +51,7 @@ def section(found: Evaluation) -> Markup:
             "The true clip, beside it the reconstruction. The random sample depends on the seed "
             "alone; look at it before the best.",
         ),
-        element(
-            "label",
-            element("input", type="checkbox", id="pause"),
-            element("span", "Pause all clips"),
-            class_="switch",
-            for_="pause",
-        ),
+        pause_switch(),
         parts,
         id="reconstructions",
     )

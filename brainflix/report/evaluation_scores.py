@@ -28,6 +28,7 @@ from brainflix.report.evaluation_words import (
     with_unit,
 )
 from brainflix.report.html import Markup, element
+from brainflix.report.page import scrolling_table
 from brainflix.report.words import count, note
 
 ALPHA = 0.05
@@ -384,18 +385,7 @@ def comparison(found: Evaluation) -> Markup | None:
             "Both systems on the same clips. The interval of the mean difference is bootstrapped, "
             "P is from flipping the signs of the differences (two-sided).",
         ),
-        element(
-            "div",
-            element(
-                "table",
-                element("thead", element("tr", [element("th", h, scope="col") for h in heads])),
-                bodies,
-            ),
-            class_="scroll",
-            tabindex=0,
-            role="region",
-            aria_label="Differences from another system",
-        ),
+        scrolling_table(heads, bodies, "Differences from another system"),
         id="comparison",
     )
 

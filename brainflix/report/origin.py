@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from brainflix import __version__
 from brainflix.artifacts import file_digest
 from brainflix.report.contents import Contents
 from brainflix.report.html import Markup, element
+from brainflix.report.page import scrolling_table
 from brainflix.report.words import collapse_words, number
 
 _LIBRARIES = ("torch", "lightning", "diffusers", "transformers", "numpy", "snakemake")
@@ -62,7 +63,7 @@ def _cohorts(contents: Contents) -> Markup:
     ]
     return element(
         "div",
-        _table(heads, rows, "Studies"),
+        scrolling_table(heads, element("tbody", rows), "Studies", "words"),
         element("dl", models, class_="facts wide"),
     )
 
@@ -128,18 +129,7 @@ def _digests(contents: Contents) -> Markup:
             )
         )
     heads = ("artifact", "digest", "code", "brainflix")
-    return _table(heads, rows, "Artifacts")
-
-
-def _table(heads: Sequence[str], rows: Sequence[Markup], label: str) -> Markup:
-    """Return a table of words that scrolls sideways where it is wider than the page."""
-    table = element(
-        "table",
-        element("thead", element("tr", [element("th", head, scope="col") for head in heads])),
-        element("tbody", rows),
-        class_="words",
-    )
-    return element("div", table, class_="scroll", tabindex=0, role="region", aria_label=label)
+    return scrolling_table(heads, element("tbody", rows), "Artifacts", "words")
 
 
 def _attributes(path: Path) -> Mapping[str, Any]:

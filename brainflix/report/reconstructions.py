@@ -19,6 +19,7 @@ from brainflix.report.gallery import (
     fit,
 )
 from brainflix.report.html import Markup, element
+from brainflix.report.page import pause_switch
 from brainflix.report.words import VARIANT_NAMES, digits_of, note, number, short_title
 
 BUDGET = 6_500_000  # characters of all strips that play
@@ -92,13 +93,7 @@ def section(contents: Contents, subjects: list[SubjectClips]) -> Markup:
             "prediction of another clip (shuffled), and the generator on the true vectors (oracle, "
             "its ceiling). All start from the same noise.",
         ),
-        element(
-            "label",
-            element("input", type="checkbox", id="pause"),
-            element("span", "Pause all clips"),
-            class_="switch",
-            for_="pause",
-        ),
+        pause_switch(),
         [
             _subject(contents, each, urls, sheets[each.name], opened=k == 0)
             for k, each in enumerate(subjects)

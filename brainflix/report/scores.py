@@ -9,6 +9,7 @@ from brainflix.evaluation.metrics import Note
 from brainflix.report.contents import Contents
 from brainflix.report.figures import score_plot
 from brainflix.report.html import Markup, element
+from brainflix.report.page import scrolling_table
 from brainflix.report.words import (
     VARIANT_NAMES,
     digits_of,
@@ -83,18 +84,7 @@ def _table(contents: Contents) -> Markup:
         head = element("th", title, element("code", metric), colspan=len(heads), scope="rowgroup")
         rows = [_row(name, metric, entry) for name, entry in contents.entries(metric)]
         body.append(element("tbody", element("tr", head), rows))
-    return element(
-        "div",
-        element(
-            "table",
-            element("thead", element("tr", [element("th", each, scope="col") for each in heads])),
-            body,
-        ),
-        class_="scroll",
-        tabindex=0,
-        role="region",
-        aria_label="All scores",
-    )
+    return scrolling_table(heads, body, "All scores")
 
 
 def _row(name: str, metric: str, entry: Mapping[str, Any]) -> Markup:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -22,10 +21,10 @@ from brainflix.report import (
 )
 from brainflix.report.contents import Contents, read_contents, read_variants
 from brainflix.report.gallery import filmstrip, fit
-from brainflix.report.html import Markup, element, render
+from brainflix.report.html import Markup
+from brainflix.report.page import page
 
 PICTURE = "gallery.png"
-_HERE = Path(__file__).resolve().parent
 _NAVIGATION = {
     "summary": "In short",
     "reconstructions": "Reconstructions",
@@ -57,10 +56,10 @@ def report(
     announce("report", f"reads {len(artifacts)} artifacts of {experiment}")
     contents = read_contents(experiment, configuration, artifacts)
     draw_picture(contents, out.parent / PICTURE)
-    page = render_page(contents)
+    text = render_page(contents)
     with atomic_path(out) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    announce("report", f"leaves {out} ({len(page) / 2**20:.1f} MiB) and {PICTURE} beside it")
+        temporary.write_text(text, encoding="utf-8")
+    announce("report", f"leaves {out} ({len(text) / 2**20:.1f} MiB) and {PICTURE} beside it")
 
 
 def render_page(contents: Contents) -> str:
@@ -79,18 +78,11 @@ def render_page(contents: Contents) -> str:
         "training": training.section(contents),
         "origin": origin.section(contents),
     }
-    links = [
-        element("a", _NAVIGATION[name], href=f"#{name}")
-        for name, found in sections.items()
-        if found is not None
-    ]
-    navigation = element("nav", links, aria_label="Sections")
-    body = render([overview.heading(contents), navigation, *sections.values()])
-    template = Template((_HERE / "page.html").read_text(encoding="utf-8"))
-    return template.substitute(
-        title=render(f"{contents.experiment} – brainflix report"),
-        style=(_HERE / "page.css").read_text(encoding="utf-8"),
-        body=body,
+    return page(
+        f"{contents.experiment} – brainflix report",
+        overview.heading(contents),
+        sections,
+        _NAVIGATION,
     )
 
 

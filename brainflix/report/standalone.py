@@ -8,7 +8,6 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from brainflix.console import announce
@@ -18,9 +17,9 @@ from brainflix.evaluation.request import Request
 from brainflix.evaluation.standalone import Evaluation, evaluated
 from brainflix.report import evaluation_audits, evaluation_clips, evaluation_scores
 from brainflix.report.evaluation_words import place_name
-from brainflix.report.html import Markup, element, render
+from brainflix.report.html import Markup
+from brainflix.report.page import page
 
-_HERE = Path(__file__).resolve().parent
 _NAVIGATION = {
     "summary": "In short",
     "table": "All numbers",
@@ -120,20 +119,11 @@ def render_page(found: Evaluation) -> str:
         "metrics": evaluation_scores.meanings(found),
         "origin": evaluation_audits.origin(found),
     }
-    links = [
-        element("a", _NAVIGATION[name], href=f"#{name}")
-        for name, section in sections.items()
-        if section is not None
-    ]
-    navigation = element("nav", links, aria_label="Sections")
-    heading = evaluation_scores.heading(found)
     files = found.content["provenance"]["files"]
-    style = "".join((_HERE / name).read_text(encoding="utf-8") for name in _STYLES)
-    return Template((_HERE / "page.html").read_text(encoding="utf-8")).substitute(
-        title=render(f"{place_name(files['reconstructed']['where'])} – brainflix evaluation"),
-        style=style,
-        body=render([heading, navigation, *sections.values()]),
+    return page(
+        f"{place_name(files['reconstructed']['where'])} – brainflix evaluation",
+        evaluation_scores.heading(found),
+        sections,
+        _NAVIGATION,
+        styles=("page.css", "evaluation.css"),
     )
-
-
-_STYLES = ("page.css", "evaluation.css")
