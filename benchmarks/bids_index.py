@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 OURS = """
-from brainflix.config import StudySource
-from brainflix.studies import open_study
+from brainflix.config.experiment import StudySource
+from brainflix.studies.readers import open_study
 source = StudySource(reader="bids", root=ROOT, options={"space": "fsLR", "format": "cifti"})
 START = time.perf_counter()
 study = open_study(source)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from brainflix.config import EvaluationConfig
+from brainflix.clips.clips import Clips
+from brainflix.clips.store import FrameStore
+from brainflix.config.recipe import EvaluationConfig
 from brainflix.evaluation.baselines import grey_clip, repeated
-from brainflix.evaluation.clips import Clips
-from brainflix.evaluation.frames import FrameStore
-from brainflix.evaluation.judges import Judges
-from brainflix.evaluation.metrics import MODEL_FREE, usable
 from brainflix.evaluation.scoring import Scorer, score_system
+from brainflix.metrics.catalogue import MODEL_FREE, usable
+from brainflix.metrics.networks import Judges
 
 FRAMES, SIDE, COARSE = 6, 256, 32
 

@@ -30,13 +30,15 @@ import h5py
 import nibabel as nib
 import numpy as np
 
-from brainflix.artifacts import create, write_dataset
-from brainflix.config import CleaningConfig, ResponseConfig, SelectionConfig, StudySource
-from brainflix.preprocessing.cleaning import clean_rows, nuisance_basis
-from brainflix.preprocessing.stage import clean, extract, select
-from brainflix.preprocessing.trials import read_runs
+from brainflix.artifacts.store import create, write_dataset
+from brainflix.config.studies import CleaningConfig, ResponseConfig, SelectionConfig, StudySource
+from brainflix.formats import images
+from brainflix.preprocessing.clean import clean
+from brainflix.preprocessing.extract import extract
+from brainflix.preprocessing.nuisance import clean_rows, nuisance_basis
+from brainflix.preprocessing.runs import read_runs
+from brainflix.preprocessing.select import select
 from brainflix.preprocessing.units import gather_evidence
-from brainflix.studies import images
 
 GRAYORDINATES, CORTEX, VOLUMES, SEGMENTS = 91282, 59412, 240, 18
 

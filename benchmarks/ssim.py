@@ -6,7 +6,7 @@ import numpy as np
 from skimage.color import rgb2gray
 from skimage.metrics import structural_similarity
 
-from brainflix.evaluation.kernels import GraySsim, UniformSsim
+from brainflix.metrics.ssim import GraySsim, UniformSsim
 
 PAIRS, FRAMES, SIDE = 8, 6, 256
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}

@@ -1,6 +1,6 @@
 """``python -m brainflix``: the same as the ``brainflix`` command."""
 
-from brainflix.cli import main
+from brainflix.cli.main import main
 
 if __name__ == "__main__":
     main()

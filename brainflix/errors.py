@@ -6,6 +6,8 @@ one message and exit code 2; anything else is a defect of brainflix and keeps it
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class BrainflixError(Exception):
     """An input, configuration or artifact that cannot be used as it is.
@@ -76,3 +78,8 @@ class DataError(BrainflixError):
 
 class FetchError(BrainflixError):
     """A download that cannot be made, or whose content is not what was promised."""
+
+
+def _require(condition: bool, what: str, **details: Any) -> None:
+    if not condition:
+        raise StudyError(what, **details)

@@ -14,7 +14,7 @@ import hashlib
 from pathlib import Path
 
 PACKAGE = "brainflix"
-NEUTRAL = frozenset({"brainflix.config", "brainflix.console", "brainflix.errors"})
+NEUTRAL = frozenset({"brainflix.config.experiment", "brainflix.console", "brainflix.errors"})
 TEMPLATES = {".html", ".css", ".js"}
 LARGE = 2**26  # bytes; a file above is known by its size and time, not by its content
 _ROOT = Path(__file__).resolve().parent

@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 import scipy.io
 import yaml
-from studies_on_disk import write_tsv
+from support.studies_on_disk import write_tsv
 
-from brainflix.artifacts import read_strings
-from brainflix.config import CleaningConfig, ResponseConfig, SelectionConfig, StudySource
+from brainflix.artifacts.store import read_strings
+from brainflix.config.studies import CleaningConfig, ResponseConfig, SelectionConfig, StudySource
 from brainflix.errors import StudyError
+from brainflix.formats import images
+from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.preprocessing.atlas import region_mask
-from brainflix.preprocessing.stage import clean, extract, select
-from brainflix.studies import images, open_study
-from brainflix.studies.study import VoxelSpace
+from brainflix.preprocessing.clean import clean
+from brainflix.preprocessing.extract import extract
+from brainflix.preprocessing.select import select
+from brainflix.studies.readers import open_study
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
@@ -186,7 +189,7 @@ def test_a_real_cifti_1_file_is_refused_with_advice(tmp_path):
 
 
 def digits():
-    raw = yaml.safe_load((Path(__file__).parent / "configs/digits69.yaml").read_text())
+    raw = yaml.safe_load((Path(__file__).parents[0] / "configs/digits69.yaml").read_text())
     options = raw["studies"]["digits69"]["options"]
     root = DATA / "digits69/digit69_28x28.mat"
     return StudySource(reader="arrays", root=str(root), options=options)

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from brainflix.alignment.batches import TrialBatch
-from brainflix.alignment.losses import contrastive_loss, cosines
-from brainflix.alignment.optimization import configure
-from brainflix.config import AlignmentConfig
+from brainflix.config.recipe import AlignmentConfig
+from brainflix.learning.batches import TrialBatch
+from brainflix.learning.losses import contrastive_loss, cosines
+from brainflix.learning.training import configure
 from brainflix.models.residual_mlp import ResidualMLPConfig
 from brainflix.models.subject_heads import SubjectHeadsConfig
 
@@ -51,7 +51,7 @@ class AlignmentModule(lightning.LightningModule):
     ``accumulate`` extends that sum over several batches before a step of the optimiser.
 
     With ridge heads, batches bring cross-fitted outputs of the heads (see
-    :mod:`brainflix.alignment.frame`) and only the layers behind the heads learn here.
+    :mod:`brainflix.alignment.linear_heads`) and only the layers behind the heads learn here.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class AlignmentModule(lightning.LightningModule):
     embedding_dim : int
         Length of a clip's embedding.
     options : mapping
-        The section :class:`brainflix.config.AlignmentConfig`, as plain values.
+        The section :class:`brainflix.config.experiment.AlignmentConfig`, as plain values.
     """
 
     mean: Tensor

@@ -5,24 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from brainflix.alignment.fitting import Cohort, Placed, align_cohort, choose_validation
-from brainflix.alignment.optimization import Curves
-from brainflix.alignment.outputs import staged_folder
-from brainflix.alignment.trials import (
-    Trials,
-    check_studies,
-    check_trials,
-    read_clips,
-    read_target,
-    read_trials,
-)
-from brainflix.artifacts import create, write_dataset, write_json
-from brainflix.config import AlignmentConfig
+from brainflix.alignment.fitting import Placed, align_cohort
+from brainflix.artifacts.responses import Trials, check_studies, check_trials, read_trials
+from brainflix.artifacts.stimuli import read_clips
+from brainflix.artifacts.store import create, staged_folder, write_dataset, write_json
+from brainflix.artifacts.targets import read_target
+from brainflix.config.recipe import AlignmentConfig
 from brainflix.console import announce
+from brainflix.learning.cohort import HISTORY, Cohort, choose_validation, models
+from brainflix.learning.training import Curves
 from brainflix.provenance import code_digest
 
 SHARED = "shared.h5"
-HISTORY = "history.json"
 _OWNED = ("*.ckpt", HISTORY, "logs")
 
 
@@ -83,13 +77,6 @@ def align(
         inputs = [*responses.values(), *targets.values(), *stimuli.values()]
         _write_shared(folder / SHARED, trials, placed, validation, options, inputs)
     announce("align", f"{_summary(curves)}; leaves {out / SHARED}")
-
-
-def models(subjects: list[str], pooling: str) -> dict[str, list[str]]:
-    """Return the subjects of each model by the model's name, which is its checkpoint's."""
-    if pooling == "joint":
-        return {"best": subjects}
-    return {subject.replace("/", "_"): [subject] for subject in subjects}
 
 
 def _write_shared(

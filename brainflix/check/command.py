@@ -10,14 +10,9 @@ from pathlib import Path
 from brainflix.check.findings import Problem, StudyCheck
 from brainflix.check.stage import check_study
 from brainflix.check.table import show
-from brainflix.config import (
-    PreprocessingConfig,
-    StimuliConfig,
-    StudySource,
-    load_config,
-    parse,
-    read_yaml,
-)
+from brainflix.config.base import parse
+from brainflix.config.loading import load_config, read_yaml
+from brainflix.config.studies import PreprocessingConfig, StimuliConfig, StudySource
 from brainflix.errors import ConfigError
 
 

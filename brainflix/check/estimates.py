@@ -21,8 +21,8 @@ from collections.abc import Mapping, Sequence
 
 from brainflix.check.findings import Estimate
 from brainflix.check.recordings import SubjectRuns
-from brainflix.config import PreprocessingConfig, StimuliConfig
-from brainflix.studies import Clip
+from brainflix.config.studies import PreprocessingConfig, StimuliConfig
+from brainflix.studies.study import Clip
 
 B = 4
 TORCH, NUMPY = 1.0e9, 0.3e9  # bytes

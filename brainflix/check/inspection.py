@@ -13,21 +13,21 @@ from typing import Any
 import h5py
 import numpy as np
 
-from brainflix.artifacts import BLOCK, file_digest, open_artifact, read_json
+from brainflix.artifacts.store import BLOCK, file_digest, open_artifact, read_json
 from brainflix.check.findings import span
 from brainflix.check.table import duration, size
 from brainflix.errors import StudyError
+from brainflix.formats import images
+from brainflix.formats.arrays import list_arrays, open_rows
+from brainflix.formats.hdf5 import HDF5
 from brainflix.provenance import code_digest
-from brainflix.studies import images
-from brainflix.studies.array_files import list_arrays, open_rows
-from brainflix.studies.hdf5_files import HDF5
 
 STAGES = {
     "stimuli": ("decode", "brainflix.targets.decode"),
     "target": ("encode", "brainflix.targets.stage"),
-    "cleaned": ("clean", "brainflix.preprocessing.stage"),
-    "voxels": ("select", "brainflix.preprocessing.stage"),
-    "responses": ("extract", "brainflix.preprocessing.stage"),
+    "cleaned": ("clean", "brainflix.preprocessing.select"),
+    "voxels": ("select", "brainflix.preprocessing.select"),
+    "responses": ("extract", "brainflix.preprocessing.select"),
     "shared": ("align", "brainflix.alignment.stage"),
     "predictions": ("regress", "brainflix.regression.stage"),
     "videos": ("generate", "brainflix.generation.stage"),
@@ -250,7 +250,7 @@ def _arrays(path: Path) -> list[str]:
         try:
             names = [name for name, *_ in scipy.io.whosmat(path)]
         except NotImplementedError:  # version 7.3, HDF5
-            from brainflix.studies.hdf5_files import dataset_names, open_hdf5
+            from brainflix.formats.hdf5 import dataset_names, open_hdf5
 
             with open_hdf5(path) as file:
                 names = dataset_names(file)
@@ -268,8 +268,8 @@ def _movie(path: Path) -> list[str]:
     """Describe a video by its container."""
     import av
 
-    from brainflix.studies.stimuli import video_duration
-    from brainflix.studies.video_files import open_video
+    from brainflix.formats.video import open_video
+    from brainflix.studies.bids.stimuli import video_duration
 
     seconds = video_duration(path)
     try:

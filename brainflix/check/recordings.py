@@ -10,16 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from brainflix.check.findings import Findings, Problem, SubjectFacts, span
-from brainflix.config import PreprocessingConfig, StudySource
+from brainflix.config.studies import PreprocessingConfig, StudySource
 from brainflix.errors import BrainflixError
+from brainflix.formats import images
+from brainflix.formats.tsv import read_table
+from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.preprocessing.atlas import region_mask
 from brainflix.preprocessing.cleaned import trimmed_onsets
 from brainflix.preprocessing.timing import response_windows
 from brainflix.preprocessing.units import MIN_CLIPS, MIN_SETS
-from brainflix.studies import Run, Study, VoxelSpace, images, open_study
-from brainflix.studies.bids_index import RUN_ENTITIES
-from brainflix.studies.recordings import read_sidecar
-from brainflix.studies.tables import read_table
+from brainflix.studies.bids.index import RUN_ENTITIES
+from brainflix.studies.bids.recordings import read_sidecar
+from brainflix.studies.readers import open_study
+from brainflix.studies.study import Run, Study
 
 TR_TOLERANCE = 0.001  # s
 _ENTITY = f"(?:{'|'.join(RUN_ENTITIES)})-[A-Za-z0-9+]+"

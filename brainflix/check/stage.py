@@ -15,10 +15,11 @@ from brainflix.check.findings import (
     StudyCheck,
 )
 from brainflix.check.recordings import SubjectRuns
-from brainflix.config import PreprocessingConfig, StimuliConfig, StudySource
+from brainflix.config.studies import PreprocessingConfig, StimuliConfig, StudySource
 from brainflix.console import track
 from brainflix.errors import BrainflixError
-from brainflix.studies import Study, open_study
+from brainflix.studies.readers import open_study
+from brainflix.studies.study import Study
 
 
 def check_study(

@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from brainflix.artifacts import file_digest
+from brainflix.artifacts.store import file_digest
 from brainflix.check.findings import Deadline, Findings, Problem, StimulusFacts
-from brainflix.config import StimuliConfig
+from brainflix.config.studies import StimuliConfig
 from brainflix.errors import BrainflixError, VideoError
-from brainflix.studies import Clip, Study
-from brainflix.studies.stimuli import video_duration
+from brainflix.formats.video import frames_at, read_picture
+from brainflix.studies.bids.stimuli import video_duration
+from brainflix.studies.study import Clip, Study
 from brainflix.targets.decode import PICTURES, frame_times, sample_array
-from brainflix.targets.video import frames_at, read_picture
 
 MOVIES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".gif"})
 OVERLAP = 0.05  # s

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brainflix.clips.store import Frames, FrameSource
 from brainflix.errors import DataError
-from brainflix.evaluation.frames import Frames, FrameSource
 
 GREY = 128
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from brainflix.config import EvaluationConfig
+from brainflix.artifacts.predictions import Vectors
+from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import DataError
-from brainflix.evaluation.inference import independent_units
-from brainflix.evaluation.inputs import Vectors
 from brainflix.evaluation.vectors import (
     Floats,
     paired_difference,
     vector_identification,
     vector_scores,
 )
+from brainflix.statistics.bootstrap import independent_units
 
 Reader = Callable[[str, str], Vectors | None]  # (subject, target) to vectors
 

@@ -8,24 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from brainflix.config import EvaluationConfig
+from brainflix.artifacts.predictions import NETWORK
+from brainflix.clips.clips import Clips, Feature, random_rows
+from brainflix.clips.store import Frames, FrameSource, take
+from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import DataError
 from brainflix.evaluation.baselines import grey_clip, repeated
-from brainflix.evaluation.chance import Scores, chance_level
-from brainflix.evaluation.clips import Clips, Feature, random_rows
-from brainflix.evaluation.frames import Frames, FrameSource, take
-from brainflix.evaluation.inference import (
+from brainflix.evaluation.vectors import paired_difference
+from brainflix.metrics.base import Metric, PairMetric
+from brainflix.metrics.networks import Judges
+from brainflix.metrics.pairwise import score_pairs
+from brainflix.statistics.bootstrap import (
     SubjectScores,
     bootstrap_interval,
     false_discovery,
     hierarchical_interval,
     independent_units,
 )
-from brainflix.evaluation.inputs import NETWORK
-from brainflix.evaluation.judges import Judges
-from brainflix.evaluation.metric import Metric, PairMetric
-from brainflix.evaluation.pairs import score_pairs
-from brainflix.evaluation.vectors import paired_difference
+from brainflix.statistics.chance import Scores, chance_level
 
 Row = tuple[str, str, str, float]  # clip, metric, variant, value
 Baseline = FrameSource | Mapping[str, Scores]

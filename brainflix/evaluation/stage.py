@@ -10,27 +10,25 @@ from typing import Any
 import numpy as np
 
 from brainflix import __version__
-from brainflix.artifacts import atomic_path, file_digest, open_artifact, read_strings, write_json
-from brainflix.config import EvaluationConfig
+from brainflix.artifacts.predictions import NETWORK, RIDGE, Predictions, Vectors, read_target
+from brainflix.artifacts.store import (
+    atomic_path,
+    file_digest,
+    open_artifact,
+    read_strings,
+    write_json,
+)
+from brainflix.artifacts.videos import read_videos
+from brainflix.config.recipe import EvaluationConfig
 from brainflix.console import announce, track
 from brainflix.errors import DataError
-from brainflix.evaluation.audit import nearest_training, similarity_effect
+from brainflix.evaluation.audit import Space, collapse_audit, nearest_training, similarity_effect
 from brainflix.evaluation.comparison import compare_systems
-from brainflix.evaluation.inputs import (
-    NETWORK,
-    RIDGE,
-    Predictions,
-    StudyClips,
-    Vectors,
-    read_study,
-    read_target,
-    read_videos,
-)
-from brainflix.evaluation.judges import load_judges
-from brainflix.evaluation.metrics import usable
 from brainflix.evaluation.scoring import Scorer, add_q, score_subject
-from brainflix.evaluation.spaces import Space, collapse_audit
+from brainflix.evaluation.study import StudyClips, read_study
 from brainflix.evaluation.vectors import vector_identification, vector_scores
+from brainflix.metrics.catalogue import usable
+from brainflix.metrics.networks import load_judges
 from brainflix.provenance import code_digest
 
 Targets = dict[str, dict[str, Path]]

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.config import EvaluationConfig
+from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import DataError
-from brainflix.evaluation.identification import correlation_pairs, identification
-from brainflix.evaluation.inference import bootstrap_interval, sign_flip_p
+from brainflix.metrics.identification import correlation_pairs, identification
+from brainflix.statistics.bootstrap import bootstrap_interval, sign_flip_p
 
 Floats = NDArray[np.float64]
 ALPHA = 0.05

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from brainflix.components import Registry
 from brainflix.errors import DataError
-from brainflix.registry import Registry
 
 Decoder = Callable[[str, NDArray[np.float32], Sequence[str]], list[str]]
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from brainflix.components import Registry
 from brainflix.errors import ModelError
 from brainflix.models.space_time import SpaceTimeTransformer
-from brainflix.registry import Registry
 
 Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
 

@@ -10,14 +10,14 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from brainflix.config import GenerationConfig
+from brainflix.components import Registry
+from brainflix.config.recipe import GenerationConfig
 from brainflix.errors import ConfigError, DataError
 from brainflix.generation.denoisers import as_function, check_fit
 from brainflix.generation.sampler import Sampler, clip_noise
 from brainflix.models.pretrained import load_denoiser, load_scheduler
 from brainflix.models.text_encoder import TextEncoder
 from brainflix.models.video_vae import VideoVAE
-from brainflix.registry import Registry
 
 
 class Batch(TypedDict, total=False):

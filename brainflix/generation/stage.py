@@ -12,19 +12,24 @@ import h5py
 import numpy as np
 import torch
 
-from brainflix.artifacts import create, open_artifact, read_strings, write_dataset
-from brainflix.config import GenerationConfig
+from brainflix.artifacts.store import (
+    create,
+    open_artifact,
+    read_strings,
+    reserve_dataset,
+    write_dataset,
+)
+from brainflix.config.recipe import GenerationConfig
 from brainflix.console import announce
 from brainflix.errors import ArtifactError, ConfigError
+from brainflix.formats.video import resize_frame
 from brainflix.generation.captions import CAPTION_DECODERS
 from brainflix.generation.generators import GENERATORS, VideoGenerator, required_targets
-from brainflix.generation.inputs import Variant, read_variants, training_mean
 from brainflix.generation.movies import write_folder
-from brainflix.generation.prediction import ClipRequests, Part, predict
+from brainflix.generation.running import ClipRequests, Part, predict
 from brainflix.generation.sampler import clip_seed
+from brainflix.generation.variants import Variant, read_variants, training_mean
 from brainflix.provenance import code_digest
-from brainflix.targets.streaming import reserve_dataset
-from brainflix.targets.video import resize_frame
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from brainflix.components import Registry
 from brainflix.errors import ModelError
 from brainflix.models.source import REMEDY, Source, missing, path_in, refusing, resolve
-from brainflix.registry import Registry
 
 _WEIGHTS = ("model", "diffusion_pytorch_model", "pytorch_model")
 _SUFFIXES = (".safetensors", ".bin", ".safetensors.index.json", ".bin.index.json")

@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 
 from brainflix.errors import ConfigError, StudyError
+from brainflix.formats import images
+from brainflix.formats.tsv import read_table
+from brainflix.formats.volumes import read_values
+from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.preprocessing.standard_atlases import (
     FILES,
     PRESETS,
@@ -17,10 +21,6 @@ from brainflix.preprocessing.standard_atlases import (
     standard_files,
     standard_labels,
 )
-from brainflix.studies import images
-from brainflix.studies.study import VoxelSpace
-from brainflix.studies.tables import read_table
-from brainflix.studies.volumes import read_values
 
 HEMISPHERES = ("L", "R")
 _WHERE = "preprocessing.selection.regions"

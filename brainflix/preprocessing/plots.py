@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from brainflix.artifacts import atomic_path
-from brainflix.studies.study import VoxelSpace
+from brainflix.artifacts.store import atomic_path
+from brainflix.formats.voxel_space import VoxelSpace
 
 MAX_SLICES = 12
 _BLUE, _ORANGE, _GREY = "#3b6fb6", "#d9822b", "#8a8f98"

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from brainflix.errors import ConfigError, StudyError
-from brainflix.studies.study import VoxelSpace
+from brainflix.formats.voxel_space import VoxelSpace
 
 FILES = {"hcp_mmp": "mmp_1.0.npz", "yeo7": "yeo7.npz", "yeo17": "yeo17.npz"}
 VERTICES = 32492  # of a hemisphere, fsLR-32k

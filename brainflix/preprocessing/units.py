@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from brainflix.preprocessing.reliability import OneSampleT, mean_pair_z
-from brainflix.preprocessing.trials import CleanedRun, number_trials
+from brainflix.preprocessing.runs import CleanedRun, number_trials
 
 MIN_CLIPS = 4  # a Fisher z of fewer has no finite variance
 MIN_SETS = 3

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from brainflix.alignment.batches import SubjectRows
-from brainflix.alignment.data import PooledTrials
-from brainflix.alignment.linear import Standardization
-from brainflix.alignment.optimization import Curves, FitPlan, fit
-from brainflix.alignment.trials import Array, Clips, Labels, Trials, average_repeats
-from brainflix.config import RegressionConfig
+from brainflix.artifacts.responses import Trials
+from brainflix.artifacts.stimuli import Array, Clips, Labels
+from brainflix.config.recipe import RegressionConfig
 from brainflix.errors import DataError
+from brainflix.learning.batches import PooledTrials, SubjectRows
+from brainflix.learning.ridge import Standardization, average_repeats
+from brainflix.learning.training import Curves, FitPlan, fit
+from brainflix.regression.baseline import RidgeTarget, fit_ridge
 from brainflix.regression.module import RegressionModule
-from brainflix.regression.ridge import RidgeTarget, fit_ridge
-from brainflix.regression.space import TargetSpace, make_space
+from brainflix.regression.target_space import TargetSpace, make_space
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from brainflix.alignment.batches import TrialBatch
-from brainflix.alignment.optimization import configure
-from brainflix.config import RegressionConfig
+from brainflix.config.recipe import RegressionConfig
+from brainflix.learning.batches import TrialBatch
+from brainflix.learning.losses import head_loss
+from brainflix.learning.training import configure
 from brainflix.models.residual_mlp import ResidualMLPConfig
-from brainflix.regression.losses import head_loss
 
 
 class RegressionModule(lightning.LightningModule):
@@ -30,7 +30,7 @@ class RegressionModule(lightning.LightningModule):
     components : mapping of str to int
         Scores of each target.
     options : mapping
-        The section :class:`brainflix.config.RegressionConfig`, as plain values.
+        The section :class:`brainflix.config.experiment.RegressionConfig`, as plain values.
     """
 
     mean: Tensor

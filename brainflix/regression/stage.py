@@ -8,23 +8,22 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from brainflix.alignment.optimization import Curves
-from brainflix.alignment.outputs import staged_folder
-from brainflix.alignment.stage import HISTORY, models
-from brainflix.alignment.trials import (
-    Array,
-    Clips,
-    Labels,
-    check_studies,
-    check_trials,
-    read_clips,
-    read_target,
-    read_trials,
+from brainflix.artifacts.responses import check_studies, check_trials, read_trials
+from brainflix.artifacts.stimuli import Array, Clips, Labels, read_clips
+from brainflix.artifacts.store import (
+    create,
+    open_artifact,
+    read_strings,
+    staged_folder,
+    write_dataset,
+    write_json,
 )
-from brainflix.artifacts import create, open_artifact, read_strings, write_dataset, write_json
-from brainflix.config import RegressionConfig
+from brainflix.artifacts.targets import read_target
+from brainflix.config.recipe import RegressionConfig
 from brainflix.console import announce
 from brainflix.errors import ArtifactError, ConfigError
+from brainflix.learning.cohort import HISTORY, models
+from brainflix.learning.training import Curves
 from brainflix.provenance import code_digest
 from brainflix.regression.fitting import Predicted, SharedTrials, TargetCohort, regress_cohort
 

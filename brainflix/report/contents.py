@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.artifacts import open_artifact, read_json, read_strings
+from brainflix.artifacts.store import open_artifact, read_json, read_strings
+from brainflix.artifacts.videos import read_videos
 from brainflix.errors import ArtifactError
-from brainflix.evaluation.inputs import read_videos
-from brainflix.report.voxels import VoxelSummary, read_voxels
+from brainflix.report.drawing.voxels import VoxelSummary, read_voxels
 
 Frames = NDArray[np.uint8]
 VARIANTS = ("network", "ridge", "shuffled", "oracle")  # in the order shown
@@ -63,7 +63,7 @@ class Contents:
     ----------
     experiment : str
     configuration : dict
-        What was run, as :meth:`brainflix.config.Config.described` returns it.
+        What was run, as :meth:`brainflix.config.experiment.Config.described` returns it.
     metrics : dict
         metrics.json.
     table : pandas.DataFrame

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from brainflix.evaluation.standalone import Evaluation
-from brainflix.evaluation.tables import metric_order, shown
-from brainflix.report.distributions import scatter
+from brainflix.evaluation.evaluate import Evaluation
+from brainflix.evaluation.output import metric_order, shown
+from brainflix.report.drawing.distributions import scatter
 from brainflix.report.evaluation_clips import by_subject, ranking
 from brainflix.report.evaluation_words import place_name, share
 from brainflix.report.html import Markup, element

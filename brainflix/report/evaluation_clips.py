@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from brainflix.evaluation.clips import even_frames
-from brainflix.evaluation.standalone import RECONSTRUCTED, Evaluation
-from brainflix.evaluation.tables import metric_order
+from brainflix.clips.clips import even_frames
+from brainflix.evaluation.evaluate import RECONSTRUCTED, Evaluation
+from brainflix.evaluation.output import metric_order
+from brainflix.report.drawing.filmstrips import Choice, Frames, choose_clips, encode_strips, fit
 from brainflix.report.evaluation_scores import by_metric, flat, unit_value
 from brainflix.report.evaluation_words import better_of
-from brainflix.report.gallery import Choice, Frames, choose_clips, encode_strips, fit
 from brainflix.report.html import Markup, element
 from brainflix.report.page import pause_switch
 from brainflix.report.words import note

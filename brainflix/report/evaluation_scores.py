@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.evaluation.metrics import Note
-from brainflix.evaluation.standalone import RECONSTRUCTED, Evaluation
-from brainflix.evaluation.tables import (
+from brainflix.evaluation.evaluate import RECONSTRUCTED, Evaluation
+from brainflix.evaluation.output import (
     baseline_order,
     interval_head,
     metric_order,
@@ -18,7 +17,8 @@ from brainflix.evaluation.tables import (
     shown_interval,
     shown_p,
 )
-from brainflix.report.distributions import distribution
+from brainflix.metrics.catalogue import Note
+from brainflix.report.drawing.distributions import distribution
 from brainflix.report.evaluation_words import (
     BASELINES,
     beats,

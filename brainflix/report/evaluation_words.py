@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from brainflix.evaluation.tables import shown
+from brainflix.evaluation.output import shown
 
 BASELINES = {
     "grey": ("grey", "a flat grey clip"),

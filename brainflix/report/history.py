@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brainflix.artifacts import read_json
+from brainflix.artifacts.store import read_json
 from brainflix.errors import ArtifactError
 
 HISTORY = "history.json"

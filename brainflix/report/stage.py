@@ -7,22 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from brainflix.artifacts import atomic_path
+from brainflix.artifacts.store import atomic_path
+from brainflix.clips.clips import reconcile
 from brainflix.console import announce, track
-from brainflix.evaluation.clips import reconcile
-from brainflix.report import (
-    brain,
-    comparisons,
-    origin,
-    overview,
-    reconstructions,
-    scores,
-    training,
-)
 from brainflix.report.contents import Contents, read_contents, read_variants
-from brainflix.report.gallery import filmstrip, fit
+from brainflix.report.drawing.filmstrips import filmstrip, fit
 from brainflix.report.html import Markup
 from brainflix.report.page import page
+from brainflix.report.sections import brain, comparisons, origin, scores, training
+from brainflix.report.sections import clips as reconstructions
+from brainflix.report.sections import summary as overview
 
 PICTURE = "gallery.png"
 _NAVIGATION = {
@@ -46,7 +40,7 @@ def report(
     experiment : str
         Its name.
     configuration : dict
-        What was run, as :meth:`brainflix.config.Config.described` returns it.
+        What was run, as :meth:`brainflix.config.experiment.Config.described` returns it.
     artifacts : dict of str to Path
         "metrics" (metrics.json), "clips" (clips.parquet), "predictions", "shared" and a study's
         and subject's "stimuli/STUDY", "voxels/STUDY/SUBJECT", "videos/STUDY/SUBJECT".

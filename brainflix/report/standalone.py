@@ -12,9 +12,9 @@ from typing import Any
 
 from brainflix.console import announce
 from brainflix.errors import ConfigError
-from brainflix.evaluation import tables
-from brainflix.evaluation.request import Request
-from brainflix.evaluation.standalone import Evaluation, evaluated
+from brainflix.evaluation import output as tables
+from brainflix.evaluation.evaluate import Evaluation, evaluated
+from brainflix.evaluation.standalone.request import Request
 from brainflix.report import evaluation_audits, evaluation_clips, evaluation_scores
 from brainflix.report.evaluation_words import place_name
 from brainflix.report.html import Markup

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from brainflix.errors import ConfigError
-from brainflix.evaluation.metrics import Note
-from brainflix.evaluation.metrics import note as metric_note
+from brainflix.metrics.catalogue import Note
+from brainflix.metrics.catalogue import note as metric_note
 
 VARIANT_NAMES = {
     "network": "reconstructed",

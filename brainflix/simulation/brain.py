@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from brainflix.config import SimulationConfig
+from brainflix.config.studies import SimulationConfig
 from brainflix.errors import DataError
 from brainflix.simulation.bold import VoxelPhysics
 from brainflix.simulation.features import CHANNELS, FLOWS, GRID, levels

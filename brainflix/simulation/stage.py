@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix import __version__
-from brainflix.artifacts import create, read_json, write_dataset, write_json
-from brainflix.config import SimulationConfig
+from brainflix.artifacts.store import create, read_json, write_dataset, write_json
+from brainflix.config.studies import SimulationConfig
 from brainflix.console import announce, track
 from brainflix.errors import ArtifactError, ConfigError, StudyError
 from brainflix.simulation.bold import evoked_signal, run_signal

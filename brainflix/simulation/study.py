@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brainflix.config import SimulationConfig
+from brainflix.config.studies import SimulationConfig
 from brainflix.simulation.world import DURATION, Scene, is_held_out, sample_scenes
 
 LEAD = 4.0  # s of rest before the first clip of a run, at least

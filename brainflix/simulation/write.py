@@ -12,7 +12,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.artifacts import atomic_path
+from brainflix.artifacts.store import atomic_path
 from brainflix.errors import DataError
 
 SLOPE = 0.25  # scanner units a step of the stored integers; a fiftieth of a voxel's noise

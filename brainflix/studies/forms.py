@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from brainflix.config import StudySource
+from brainflix.config.studies import StudySource
 from brainflix.errors import ConfigError
-from brainflix.studies.study import Clip, Run, Study, VoxelSpace
+from brainflix.formats.voxel_space import VoxelSpace
+from brainflix.studies.study import Clip, Run, Study
 
 
 class StudyInForms(Study):

@@ -6,20 +6,20 @@ import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from brainflix.config import StudySource
-from brainflix.registry import Registry
+from brainflix.components import Registry
+from brainflix.config.studies import StudySource
 from brainflix.studies.study import Study
 
 MODULES = {
-    "arrays": "brainflix.studies.arrays",
-    "bids": "brainflix.studies.bids",
-    "bold_moments": "brainflix.studies.bold_moments",
-    "bold5000": "brainflix.studies.bold5000",
-    "cc2017": "brainflix.studies.cc2017",
-    "had": "brainflix.studies.had",
-    "glmsingle": "brainflix.studies.glmsingle",
-    "god": "brainflix.studies.god",
-    "mosaic": "brainflix.studies.mosaic",
+    "arrays": "brainflix.studies.estimates.arrays",
+    "bids": "brainflix.studies.bids.study",
+    "bold_moments": "brainflix.studies.published.bold_moments.study",
+    "bold5000": "brainflix.studies.published.bold5000",
+    "cc2017": "brainflix.studies.published.cc2017.study",
+    "had": "brainflix.studies.published.had.study",
+    "glmsingle": "brainflix.studies.estimates.glmsingle",
+    "god": "brainflix.studies.published.god",
+    "mosaic": "brainflix.studies.published.mosaic",
 }
 
 

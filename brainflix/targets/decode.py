@@ -17,14 +17,14 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainflix.artifacts import create, write_dataset
-from brainflix.config import StimuliConfig, StudySource
+from brainflix.artifacts.store import create, reserve_dataset, write_dataset
+from brainflix.config.studies import StimuliConfig, StudySource
 from brainflix.console import announce, track
 from brainflix.errors import StudyError, VideoError
+from brainflix.formats.video import frames_at, read_picture, resize_frame
 from brainflix.provenance import code_digest
-from brainflix.studies import Clip, Study, open_study
-from brainflix.targets.streaming import reserve_dataset
-from brainflix.targets.video import frames_at, read_picture, resize_frame
+from brainflix.studies.readers import open_study
+from brainflix.studies.study import Clip, Study
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 

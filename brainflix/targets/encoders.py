@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from brainflix.components import Registry
 from brainflix.errors import DataError
-from brainflix.registry import Registry
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,19 @@ from typing import Any
 import h5py
 import numpy as np
 
-from brainflix.artifacts import create, open_artifact, read_strings, write_dataset
-from brainflix.config import TargetConfig
+from brainflix.artifacts.store import (
+    chunks,
+    create,
+    open_artifact,
+    read_strings,
+    reserve_dataset,
+    write_dataset,
+)
+from brainflix.config.recipe import TargetConfig
 from brainflix.console import announce, track
 from brainflix.errors import ConfigError, DataError
 from brainflix.provenance import code_digest
 from brainflix.targets.encoders import ENCODERS, ClipBatch, Encoder
-from brainflix.targets.streaming import chunks, reserve_dataset
 
 _BATCH = 16  # clips in memory at a time
 

@@ -6,7 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from brainflix.config import dump_options, validate
+from brainflix.config.experiment import dump_options, validate
 from brainflix.errors import BrainflixError
 from brainflix.provenance import code_digest, model_digest
 
@@ -96,7 +96,7 @@ def source_files(study, subject=None):
     if folder in SIMULATED:
         name = f"{subject}/{subject}_scans.tsv" if subject else "stimuli.tsv"
         return [f"{folder}/{name}"]
-    from brainflix.studies import source_files as listed
+    from brainflix.studies.readers import source_files as listed
 
     return or_stop(listed, CONFIG.source(study), subject)
 

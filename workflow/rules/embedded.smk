@@ -14,6 +14,6 @@ rule embedded_models:
         runtime=480,
     params:
         seed=0,
-        code=code_digest("brainflix.embedded.train"),
+        code=code_digest("brainflix.embedded.training.run"),
     shell:
         "python -m brainflix --log {log} train-embedded --seed {params.seed} --out {output.folder:q}"

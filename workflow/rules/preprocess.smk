@@ -16,7 +16,7 @@ rule clean:
     params:
         source=source,
         options=of_study("preprocessing", "cleaning"),
-        code=code_digest("brainflix.preprocessing.stage"),
+        code=code_digest("brainflix.preprocessing.clean"),
     shell:
         "python -m brainflix --log {log} clean --source {params.source:q}"
         " --subject {wildcards.subject} --options {params.options:q} --out {output.cleaned:q}"
@@ -42,7 +42,7 @@ rule select:
         runtime=60,
     params:
         options=of_study("preprocessing", "selection"),
-        code=code_digest("brainflix.preprocessing.stage"),
+        code=code_digest("brainflix.preprocessing.select"),
     shell:
         "python -m brainflix --log {log} select {input.cleaned:q}"
         " --options {params.options:q} --out {output.voxels:q} --plot {output.plot:q}"
@@ -63,7 +63,7 @@ rule extract:
         runtime=60,
     params:
         options=of_study("preprocessing", "response"),
-        code=code_digest("brainflix.preprocessing.stage"),
+        code=code_digest("brainflix.preprocessing.extract"),
     shell:
         "python -m brainflix --log {log} extract {input.cleaned:q} {input.voxels:q}"
         " --options {params.options:q} --out {output.responses:q}"

@@ -1,0 +1,1 @@
+"""Artifacts: what stages leave for each other, one class for each kind of file."""

@@ -1,0 +1,1 @@
+"""Clips as frames: sets of them, and the frames on disk."""

@@ -1,0 +1,1 @@
+"""Evaluation of folders of clips, without a pipeline."""

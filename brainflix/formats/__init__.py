@@ -1,0 +1,1 @@
+"""File formats: how images, tables, arrays and videos of any origin are opened."""

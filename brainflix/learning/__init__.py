@@ -1,0 +1,1 @@
+"""What alignment and regression share: ridge, folds, batches, training, losses, cohorts."""

@@ -1,0 +1,1 @@
+"""Metrics: the arithmetic, the class and the note of each."""

@@ -1,0 +1,1 @@
+"""Figures: how what a section shows is drawn."""

@@ -1,0 +1,1 @@
+"""Chance by permutation, intervals by bootstrap."""

@@ -1,0 +1,1 @@
+"""BIDS derivatives: series, events, masks and stimuli."""

@@ -1,0 +1,1 @@
+"""Responses that were estimated before: betas and arrays, a row for each trial."""

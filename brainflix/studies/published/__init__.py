@@ -1,0 +1,1 @@
+"""Readers of published studies in the form in which they are shared."""

@@ -1,0 +1,1 @@
+"""BOLD Moments (Lahner et al. 2024)."""

@@ -1,0 +1,116 @@
+"""CC2017 as NeuroClips (Gong et al. 2024) prepared it."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from brainflix.config.base import parse
+from brainflix.config.studies import StudySource
+from brainflix.errors import StudyError
+from brainflix.formats.torch import open_tensor, open_tensors
+from brainflix.formats.voxel_space import VoxelSpace
+from brainflix.studies.estimates.study import BetaBlock, BetaStudy
+from brainflix.studies.published.cc2017.prepared import (
+    Prepared,
+    PreparedOptions,
+    columns,
+    different,
+    segment_clips,
+)
+from brainflix.studies.study import SPLITS
+
+
+class NeuroClipsTensors(Prepared, BetaStudy):
+    """NeuroClips' tensors.
+
+    ``subj01_train_fmri.pt`` (clip, repeat, voxel), ``subj01_test_fmri.pt``,
+    ``GT_{train,test}_3fps.pt`` (clip, frame, 3, height, width), ``GT_{train,test}_caption.pt``.
+    """
+
+    responses = "subj0{number}_{split}_fmri.pt"
+    prefix = "subj0"
+
+    def __init__(self, source: StudySource) -> None:
+        BetaStudy.__init__(self, source)
+        where = f"options of study {source.root}"
+        self.options = parse(PreparedOptions, source.options, where=where)
+
+    def video_file(self, split: str) -> Path:
+        """Return the file of a split's frames."""
+        return self.root / f"GT_{split}_3fps.pt"
+
+    def caption_file(self, split: str) -> Path:
+        """Return the file of a split's captions."""
+        return self.root / f"GT_{split}_caption.pt"
+
+    @functools.cached_property
+    def _videos(self) -> dict[str, np.ndarray]:
+        videos = {split: open_tensor(self.video_file(split)) for split in SPLITS}
+        for split, video in videos.items():
+            if video.ndim != 5 or video.shape[2] != 3:
+                raise StudyError(
+                    "the frames have an unknown shape",
+                    expected="(clip, frame, 3, height, width)",
+                    found=video.shape,
+                    where=self.video_file(split),
+                )
+            if len(video) % self.options.clips_per_segment:
+                raise StudyError(
+                    "the clips do not make whole segments",
+                    expected=f"a multiple of {self.options.clips_per_segment} clips",
+                    found=len(video),
+                    where=self.video_file(split),
+                    remedy="set the reader's option clips_per_segment",
+                )
+        return videos
+
+    def segments(self, split: str) -> list[tuple[str, ...]]:
+        """Return the names of each segment's clips."""
+        length = self.options.clips_per_segment
+        return segment_clips(split, len(self._videos[split]) // length, length)
+
+    def stored_frames(self, split: str, number: int) -> np.ndarray:
+        """Return the frames of a split's clip."""
+        return np.asarray(self._videos[split][number]).transpose(0, 2, 3, 1)
+
+    def read_captions(self, split: str) -> list[tuple[str, ...]]:
+        """Return the captions of each clip: a text, or a list of texts."""
+        path = self.caption_file(split)
+        found = open_tensors(path)
+        if isinstance(found, np.ndarray) and found.dtype.kind in "fiu":
+            raise StudyError(
+                "the captions are numbers, such as embeddings",
+                expected="a list of texts",
+                found=f"{found.dtype}, {found.shape}",
+                where=path,
+                remedy="set the reader's option captions: false",
+            )
+        return [different(one, path) for one in found]
+
+    def read_blocks(self, subject: str) -> list[BetaBlock]:
+        """Return a block a segment."""
+        blocks = []
+        for split in SPLITS:
+            path = self.response_file(subject, split)
+            values = open_tensor(path)
+            first = 0
+            for clips in self.segments(split):
+                rows = np.arange(first, first + len(clips))
+                name = clips[0].rpartition("_")[0]
+                blocks.append(BetaBlock(name, split, clips, rows, (values,), path))
+                first += len(clips)
+        return blocks
+
+    def voxels(self, subject: str) -> VoxelSpace:
+        """Return the columns of the responses; where they lie has not been published."""
+        return columns({block.name: block.voxels for block in self.blocks(subject)}, self.root)
+
+    def notices(self, subject: str) -> tuple[str, ...]:
+        """Return what has been done to these tensors."""
+        return (
+            "NeuroClips' tensors: voxels were selected by the t-test over all 18 training segments "
+            "and responses shifted by the delay before publication",
+        )

@@ -1,0 +1,174 @@
+"""The configuration: one validation, full names in its errors, and a schema that is current."""
+
+import difflib
+import json
+from pathlib import Path
+
+import pytest
+
+from brainflix import config
+from brainflix.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def minimal(**changes):
+    """Return a small raw configuration with top-level keys replaced."""
+    raw = {
+        "recipe": "brain_netflix",
+        "studies": {"films": {"root": "data/films", "subjects": ["sub-01", "sub-02"]}},
+        "experiments": {"first": {"cohorts": {"films": "all"}}},
+    }
+    return raw | changes
+
+
+def problem(raw):
+    """Return the message that a configuration is refused with."""
+    with pytest.raises(ConfigError) as caught:
+        config.validate(raw, where="mine.yaml")
+    return str(caught.value)
+
+
+def test_the_schema_file_is_current():
+    path = ROOT / "workflow/schemas/config.schema.json"
+    kept, current = path.read_text(encoding="utf-8"), config.json_schema()
+    diff = "".join(
+        difflib.unified_diff(
+            kept.splitlines(True),
+            current.splitlines(True),
+            "workflow/schemas",
+            "brainflix.config.experiment",
+        )
+    )
+    assert not diff, f"run `make schema`:\n{diff}"
+
+
+def test_the_schema_refuses_unknown_keys_everywhere():
+    schema = json.loads(config.json_schema())
+    sections = [schema, *schema["$defs"].values()]
+    assert all(part["additionalProperties"] is False for part in sections if "properties" in part)
+
+
+def test_the_default_configuration_is_valid():
+    checked = config.load_config(ROOT / "config.yaml")
+    assert checked.subjects("brain_netflix") == {
+        name: study.subjects for name, study in checked.studies.items()
+    }
+
+
+@pytest.mark.parametrize("recipe", sorted(p.stem for p in config.RECIPES.glob("*.yaml")))
+def test_each_recipe_is_valid(recipe):
+    assert config.validate(minimal(recipe=recipe)).targets
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"stimuli": {"frame": 8}}, "stimuli.frame"),
+        ({"preprocessing": {"cleaning": {"detrend": 4}}}, "studies.films.preprocessing.cleaning"),
+        ({"alignment": {"epochs": 3}}, "experiments.first.alignment.epochs"),
+        ({"generation": {"guidance_scale": 4}}, "experiments.first.generation.guidance_scale"),
+        ({"regression": {"heads": {"latents": {"l1": 1}}}}, "regression.heads.latents.l1"),
+    ],
+)
+def test_an_unknown_key_is_refused_by_its_full_name(changes, key):
+    message = problem(minimal(**changes))
+    assert key in message
+    assert "unknown key" in message
+    assert "mine.yaml" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"alignment": {"dropout": 1.5}}, "alignment.dropout"),
+        ({"preprocessing": {"response": {"window": 0}}}, "preprocessing.response.window"),
+        ({"experiments": {"first": {"cohorts": {"serials": "all"}}}}, "cohorts.serials"),
+        ({"experiments": {"first": {"cohorts": {"films": ["sub-09"]}}}}, "sub-09"),
+        ({"experiments": {"first": {"cohorts": {"films": "all"}, "compare": "x"}}}, "'x'"),
+        ({"experiments": {"films": {"cohorts": {"films": "all"}}}}, "names of their own"),
+        ({"alignment": {"target": "smell"}}, "smell"),
+        ({"generation": {"latents": "sounds"}}, "sounds"),
+        ({"studies": {"a b": {"root": "x", "subjects": ["s"]}}}, "a b"),
+        ({"studies": {"films": {"root": "x", "subjects": ["../s"]}}}, "subjects.0"),
+        ({"recipe": "soup"}, "brain_netflix"),
+        ({"studies": None}, "studies"),
+    ],
+)
+def test_an_impossible_value_is_refused(changes, said):
+    assert said in problem(minimal(**changes))
+
+
+def test_the_recipe_yields_to_the_file_and_the_file_to_the_experiment():
+    raw = minimal(
+        alignment={"dim": 32, "blocks": 1},
+        experiments={
+            "first": {"cohorts": {"films": "all"}},
+            "second": {"cohorts": {"films": ["sub-02"]}, "alignment": {"dim": 64}},
+        },
+    )
+    checked = config.validate(raw)
+    first, second = checked.experiments["first"], checked.experiments["second"]
+    assert first.alignment.target == "clip_image"  # the recipe's
+    assert (first.alignment.dim, second.alignment.dim) == (32, 64)
+    assert first.alignment.blocks == second.alignment.blocks == 1
+    assert checked.subjects("second") == {"films": ("sub-02",)}
+
+
+def test_preprocessing_at_the_top_is_the_default_of_each_study():
+    studies = {
+        "films": {"root": "a", "subjects": ["s1"]},
+        "events": {
+            "root": "b",
+            "subjects": ["s1"],
+            "preprocessing": {"response": {"delay": 6.0}},
+        },
+    }
+    raw = minimal(studies=studies, preprocessing={"response": {"delay": 5.0, "window": 3}})
+    found = {n: s.preprocessing.response for n, s in config.validate(raw).studies.items()}
+    assert found["films"] == config.ResponseConfig(delay=5.0, window=3)
+    assert found["events"] == config.ResponseConfig(delay=6.0, window=3)
+
+
+def test_validation_leaves_the_given_mapping_as_it_is():
+    raw = minimal(alignment={"dim": 32})
+    before = json.dumps(raw)
+    config.validate(raw)
+    assert json.dumps(raw) == before
+
+
+def test_options_come_back_from_their_text_and_from_a_file(tmp_path):
+    section = config.RegressionConfig(heads={"b": config.HeadConfig(mse=2.0)}, width=16)
+    text = config.dump_options(section)
+    assert config.load_options(config.RegressionConfig, text) == section
+    path = tmp_path / "options.yaml"
+    path.write_text("width: 16\nheads: {b: {mse: 2}}\n")
+    assert config.load_options(config.RegressionConfig, str(path)) == section
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("- a\n- b\n", "list"), ("a: [1\n", "line"), (b"\xff\xfe\x00", "decode"), (None, "No such")],
+)
+def test_a_file_that_is_no_mapping_is_named(tmp_path, content, said):
+    path = tmp_path / "mine.yaml"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError) as caught:
+        config.load_config(path)
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_options_that_are_not_json_are_refused():
+    with pytest.raises(ConfigError, match="not JSON"):
+        config.load_options(config.ResponseConfig, "{delay: 4")
+
+
+def test_what_an_experiment_was_run_with_is_plain_and_its_own():
+    studies = {name: {"root": name, "subjects": ["s1"]} for name in ("films", "others")}
+    checked = config.validate(minimal(studies=studies))
+    described = json.loads(json.dumps(checked.described("first")))
+    assert list(described["studies"]) == ["films"]
+    assert described["experiment"]["generation"]["strength"] == 0.7

@@ -1,0 +1,1 @@
+"""What several tests share: small studies, clips, models and results, written to disk."""

@@ -1,0 +1,1 @@
+"""Small studies in the layouts of published ones."""

@@ -1,0 +1,237 @@
+"""The workflow: what it would run, and what it would run again after a change.
+
+A copy of the checkout is brought to the state after a complete run by touching every output; dry
+runs in it then show what a change of code, configuration or cohort sets off.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.workflow
+
+ROOT = Path(__file__).resolve().parents[2]
+SNAKEMAKE = Path(sys.executable).parent / "snakemake"
+CONFIG = """
+recipe: brain_netflix
+studies:
+  films:
+    root: data/films
+    subjects: [sub-01, sub-02]
+    simulation: {kind: movie}
+  events:
+    root: data/events
+    subjects: [sub-01]
+    simulation: {kind: event_related}
+alignment: {dim: 32}
+experiments:
+  all_subjects:
+    cohorts: {films: all, events: all}
+    compare: one_study
+  one_study:
+    cohorts: {films: all}
+"""
+# What follows the alignment of both experiments, of three subjects and of two.
+AFTER_ALIGNMENT = {"align": 2, "regress": 2, "generate": 5, "evaluate": 2, "report": 2}
+
+
+def snakemake(folder, *arguments):
+    """Run snakemake in a folder."""
+    return subprocess.run(
+        [SNAKEMAKE, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+    )
+
+
+def jobs(folder, *arguments):
+    """Return how many jobs of each rule a dry run lists, the target rule left out."""
+    result = snakemake(folder, "-n", *arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+    if "Nothing to be done" in result.stdout + result.stderr:
+        return {}
+    table = result.stdout.split("Job stats:\n")[1].split("\n\n")[0]
+    rows = [line.split() for line in table.splitlines()[2:]]
+    return {rule: int(count) for rule, count in rows if rule not in ("all", "total")}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """Return a copy of the checkout with a small configuration, not yet run."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("Snakefile", "workflow", "profiles", "envs", "brainflix"):
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, folder / name)
+    (folder / "config.yaml").write_text(CONFIG)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def complete(checkout, tmp_path_factory):
+    """Return a copy of the checkout in the state after a complete run."""
+    folder = tmp_path_factory.mktemp("complete")
+    shutil.copytree(checkout, folder, dirs_exist_ok=True)
+    summary = snakemake(folder, "--summary")
+    assert summary.returncode == 0, summary.stderr
+    for line in summary.stdout.splitlines()[1:]:
+        path = folder / line.split("\t")[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix:
+            path.touch()
+        else:
+            path.mkdir(exist_ok=True)
+    touched = snakemake(folder, "--touch", "--forceall", "--cores", "1")
+    assert touched.returncode == 0, touched.stderr
+    return folder
+
+
+@contextlib.contextmanager
+def edited(path, old, new):
+    """Replace text in a file (an empty ``old`` appends), and put it back afterwards."""
+    before = path.read_text()
+    assert old in before
+    path.write_text(before.replace(old, new, 1) if old else before + new)
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+def test_a_first_run_makes_everything_once(checkout):
+    assert jobs(checkout) == {
+        "simulate_stimuli": 2,
+        "simulate_subject": 3,
+        "decode": 2,
+        "encode": 6,
+        "clean": 3,
+        "select": 3,
+        "extract": 3,
+        **AFTER_ALIGNMENT,
+    }
+
+
+def test_the_default_configuration_makes_a_workflow(checkout):
+    found = jobs(checkout, "--configfile", str(ROOT / "config.yaml"))
+    assert (found["clean"], found["align"], found["generate"], found["report"]) == (5, 2, 5, 1)
+
+
+def test_another_configuration_file_replaces_the_default(checkout, tmp_path):
+    alone = yaml.safe_load(CONFIG)
+    del alone["studies"]["events"], alone["experiments"]["all_subjects"]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(alone))
+    found = jobs(checkout, "--configfile", str(tmp_path / "mine.yaml"))
+    assert (found["clean"], found["encode"], found["report"]) == (2, 3, 1)
+
+
+def test_an_unknown_key_ends_with_exit_code_2(checkout):
+    result = snakemake(checkout, "-n", "--config", "alignment={dims: 3}")
+    assert result.returncode == 2
+    assert "experiments.one_study.alignment.dims: unknown key" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_study_that_is_not_there_ends_with_exit_code_2(checkout, tmp_path):
+    mine = yaml.safe_load(CONFIG)
+    mine["studies"]["films"] = {"root": str(tmp_path / "nowhere"), "subjects": ["sub-01", "sub-02"]}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
+    result = snakemake(checkout, "-n", "--configfile", str(tmp_path / "mine.yaml"))
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert str(tmp_path / "nowhere") in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_slurm_profile_makes_the_same_workflow(checkout):
+    result = snakemake(checkout, "-n", "--profile", "profiles/slurm", "--quiet", "host")
+    assert result.returncode == 0, result.stderr
+    rules = result.stdout.split("\nrule ")
+    resources = {block.split(":")[0]: block.split("resources: ")[-1] for block in rules}
+    assert "gpu=1" in resources["align"]
+    assert "gpu" not in resources["clean"]
+    assert "runtime=120" in resources["clean"]
+
+
+def test_a_complete_run_is_complete(complete):
+    assert jobs(complete) == {}
+
+
+def test_a_comment_runs_nothing(complete):
+    with edited(complete / "brainflix/alignment/stage.py", "", "\n# a remark\n"):
+        with edited(complete / "brainflix/preprocessing/stage.py", "", "\n\n\n"):
+            assert jobs(complete) == {}
+
+
+def test_code_of_the_alignment_runs_alignment_and_what_follows(complete):
+    with edited(complete / "brainflix/alignment/stage.py", "", "\nEXTRA = 1\n"):
+        assert jobs(complete) == AFTER_ALIGNMENT
+
+
+def test_the_alignments_section_runs_alignment_and_what_follows(complete):
+    with edited(complete / "config.yaml", "dim: 32", "dim: 64"):
+        assert jobs(complete) == AFTER_ALIGNMENT
+
+
+def test_a_key_that_is_written_out_at_its_default_runs_nothing(complete):
+    with edited(complete / "config.yaml", "alignment: {dim: 32}", "alignment: {dim: 32, seed: 0}"):
+        assert jobs(complete) == {}
+
+
+def test_one_studys_delay_runs_that_study_and_what_needs_it(complete):
+    old = "simulation: {kind: event_related}"
+    new = f"preprocessing: {{response: {{delay: 6}}}}\n    {old}"
+    with edited(complete / "config.yaml", old, new):
+        assert jobs(complete) == {
+            "select": 1,  # voxels are judged on the responses that are extracted
+            "extract": 1,
+            "align": 1,
+            "regress": 1,
+            "generate": 3,
+            "evaluate": 1,
+            "report": 1,
+        }
+
+
+def test_another_subject_runs_its_preprocessing_and_what_needs_it(complete):
+    with edited(complete / "config.yaml", "subjects: [sub-01]", "subjects: [sub-01, sub-02]"):
+        assert jobs(complete) == {
+            "simulate_subject": 1,
+            "clean": 1,
+            "select": 1,
+            "extract": 1,
+            "align": 1,
+            "regress": 1,
+            "generate": 4,
+            "evaluate": 1,
+            "report": 1,
+        }
+
+
+def test_other_weights_of_a_model_run_what_uses_them(complete):
+    part = complete / "brainflix/embedded/clip/config.json"
+    with edited(part, "", "\n"):
+        found = jobs(complete)
+    assert found["encode"] == 2
+    assert "clean" not in found
+
+
+def test_a_missing_artifact_is_made_anew(complete):
+    page = complete / "results/one_study/report/index.html"
+    kept = page.with_suffix(".kept")
+    page.rename(kept)
+    try:
+        assert jobs(complete) == {"report": 1}
+    finally:
+        kept.rename(page)
+
+
+def test_the_embedded_models_are_trained_by_a_rule_of_their_own(complete):
+    assert jobs(complete, "embedded_models") == {"embedded_models": 1}
