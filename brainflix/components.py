@@ -142,7 +142,8 @@ def load_extension(name: str) -> None:
                 raise FileNotFoundError(f"no file {path}")
             module = f"brainflix_extension_{path.stem}"
             spec = importlib.util.spec_from_file_location(module, path)
-            assert spec is not None and spec.loader is not None  # noqa: S101 (for the type checker)
+            assert spec is not None
+            assert spec.loader is not None
             loaded = importlib.util.module_from_spec(spec)
             sys.modules[module] = loaded
             spec.loader.exec_module(loaded)

@@ -37,3 +37,5 @@ class RidgeHeadsOptions(LinearHeadsOptions):
 
 class GradientHeadsOptions(LinearHeadsOptions):
     """Heads trained by gradients of the contrastive loss, together with the shared layers."""
+
+    component: str = "gradient"

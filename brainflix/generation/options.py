@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,15 +29,19 @@ class DiffusionOptions(GenerationConfig):
 class TextToVideoOptions(DiffusionOptions):
     """Pure noise, denoised under the conditioning."""
 
-    takes = {"conditioning": _TARGET, "caption": _CAPTION}
-    requires = (("conditioning", "caption"),)
+    takes: ClassVar[Mapping[str, Takes]] = {"conditioning": _TARGET, "caption": _CAPTION}
+    requires: ClassVar[tuple[tuple[str, ...], ...]] = (("conditioning", "caption"),)
 
 
 class VideoToVideoOptions(DiffusionOptions):
     """Predicted latents, noised to ``strength`` and denoised under the conditioning."""
 
-    takes = {"conditioning": _TARGET, "caption": _CAPTION, "latents": _TARGET}
-    requires = (("latents",),)
+    takes: ClassVar[Mapping[str, Takes]] = {
+        "conditioning": _TARGET,
+        "caption": _CAPTION,
+        "latents": _TARGET,
+    }
+    requires: ClassVar[tuple[tuple[str, ...], ...]] = (("latents",),)
 
     strength: float = Field(default=0.8, gt=0, le=1)
 
@@ -44,14 +49,14 @@ class VideoToVideoOptions(DiffusionOptions):
 class TargetCaptionerOptions(CaptionerConfig):
     """A caption from a predicted target, written or chosen by the model that made the target."""
 
-    takes = {"vectors": _TARGET}
-    requires = (("vectors",),)
+    takes: ClassVar[Mapping[str, Takes]] = {"vectors": _TARGET}
+    requires: ClassVar[tuple[tuple[str, ...], ...]] = (("vectors",),)
 
 
 class NearestCaptionerOptions(CaptionerConfig):
     """The training caption nearest to a generated clip in a CLIP's space."""
 
-    takes = {"clips": Takes(("generator",))}
-    requires = (("clips",),)
+    takes: ClassVar[Mapping[str, Takes]] = {"clips": Takes(("generator",))}
+    requires: ClassVar[tuple[tuple[str, ...], ...]] = (("clips",),)
 
     model: str = Field(default="embedded:clip", description="folder, hub id or embedded:NAME")
