@@ -194,17 +194,13 @@ def sign_flip_p(differences: Floats, units: Sequence[str], draws: int, seed: int
 
 
 def false_discovery(p: Iterable[float]) -> list[float]:
-    """Return Benjamini and Hochberg's q of each of several P values.
+    """Return Benjamini and Hochberg's q of each of several P values, by scipy.
 
     Reporting what has q below 0.05 keeps the expected share of false findings among those reported
     below 0.05 (Benjamini and Hochberg 1995; valid also under positive dependence, such as between
     metrics of the same clips: Benjamini and Yekutieli 2001, doi 10.1214/aos/1013699998).
     """
-    found = np.asarray([*p], dtype=np.float64)
-    if found.size == 0:
-        return []
-    order = np.argsort(found, kind="stable")[::-1]
-    scaled = found[order] * len(found) / np.arange(len(found), 0, -1)
-    q = np.empty_like(found)
-    q[order] = np.minimum.accumulate(np.minimum(scaled, 1.0))
-    return [float(value) for value in q]
+    from scipy.stats import false_discovery_control
+
+    values = [*p]
+    return [float(q) for q in false_discovery_control(values, method="bh")] if values else []
