@@ -261,7 +261,7 @@ def test_large_sets_sample_the_pairs_of_ssim(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_clips_refuse_what_does_not_fit_together() -> None:
     frames = noise(2, 1, 8, 8)
-    with pytest.raises(DataError, match="groups needs one entry a clip"):
+    with pytest.raises(DataError, match="groups needs one entry for each clip"):
         Clips(frames, ("a", "b"), ("g",))
     with pytest.raises(DataError, match="not clips"):
         Clips(frames[..., :2], ("a", "b"), ("g", "g"))
