@@ -120,7 +120,6 @@ class VideoGenerator(LightningModule):
 GENERATORS: Registry[type[VideoGenerator]] = Registry("generator")
 
 
-@GENERATORS.register("text_to_video")
 class TextToVideo(VideoGenerator):
     """Pure noise, denoised under the regressed conditioning."""
 
@@ -132,7 +131,6 @@ class TextToVideo(VideoGenerator):
         return self.sampler.start(noise, times), times
 
 
-@GENERATORS.register("video_to_video")
 class VideoToVideo(VideoGenerator):
     """Regressed latents, re-noised to ``strength`` and denoised (Meng et al. 2022, SDEdit).
 

@@ -8,12 +8,12 @@ one name for several definitions.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from brainflix.components import Kind, nearest
 from brainflix.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -169,6 +169,11 @@ def _family(name: str) -> str:
 
 FAMILIES: Mapping[str, CatalogueEntry] = {_family(name): entry for name, entry in CATALOGUE.items()}
 
+METRICS: Kind[type[Metric]] = Kind(
+    "metric", {name: f"{entry.module}:{entry.metric}" for name, entry in FAMILIES.items()}
+)
+"""The classes by family, to which an extension adds its own with ``METRICS.register``."""
+
 
 def entry(name: str) -> CatalogueEntry:
     """Return a metric's entry; n-way families take any n in the name.
@@ -178,15 +183,18 @@ def entry(name: str) -> CatalogueEntry:
     ConfigError
         When no metric has that name.
     """
-    found = FAMILIES.get(_family(name)) if "nway" not in name else None
-    if found is None:
+    family = _family(name)
+    if "nway" in name or family not in METRICS:
         raise ConfigError(
             f"unknown metric {name!r}",
-            expected="one of " + ", ".join(sorted(CATALOGUE)),
+            expected="one of " + ", ".join(sorted(CATALOGUE)) + nearest(name, [*CATALOGUE]),
             where="evaluation.metrics",
             remedy="n-way families take their n in the name, such as frame-50way@top3",
         )
-    return found
+    if family in FAMILIES:
+        return FAMILIES[family]
+    needs = getattr(METRICS[family], "needs", ())  # an extension's class lists them itself
+    return CatalogueEntry(METRICS.module(family), METRICS[family].__name__, "sound", needs)
 
 
 def lookup(name: str) -> type[Metric]:
@@ -197,8 +205,8 @@ def lookup(name: str) -> type[Metric]:
     ConfigError
         When no metric has that name.
     """
-    found = entry(name)
-    metric: type[Metric] = getattr(importlib.import_module(found.module), found.metric)
+    entry(name)
+    metric = METRICS[_family(name)]
     match = _WAYS.search(name)
     if match is None:
         return metric

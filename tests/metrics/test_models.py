@@ -13,10 +13,12 @@ from scipy.linalg import sqrtm
 from support.tiny_models import save_classifier, save_clip
 
 from brainflix.clips.clips import Clips
+from brainflix.components import Kind
 from brainflix.config.recipe import EvaluationConfig
-from brainflix.errors import DataError, ModelError
+from brainflix.errors import ConfigError, DataError, ModelError
 from brainflix.evaluation.scoring import Scorer, score_system
-from brainflix.metrics.base import Metric
+from brainflix.metrics import catalogue
+from brainflix.metrics.base import Metric, Note
 from brainflix.metrics.catalogue import EVERYTHING, MODEL_BASED, lookup, note, usable
 from brainflix.metrics.frechet import frechet_distance
 from brainflix.metrics.lpips import load_lpips
@@ -26,6 +28,7 @@ from brainflix.metrics.models import (
     load_models,
     video_feature_reader,
 )
+from brainflix.statistics.chance import Scores
 
 
 def noise(n: int, frames: int = 3, size: int = 16, seed: int = 0) -> np.ndarray:
@@ -348,3 +351,24 @@ def test_names_and_families_are_known_without_an_array_library() -> None:
         "assert not {'numpy', 'torch', 'cv2'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_extension_adds_a_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "METRICS", Kind("metric", dict(catalogue.METRICS._table)))
+
+    @catalogue.METRICS.register("brightness")
+    class Brightness(Metric):
+        needs = ("latents",)
+
+        def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+            return {"brightness": Scores(predicted.frames[:].mean(axis=(1, 2, 3, 4)))}
+
+        @classmethod
+        def note(cls, name: str) -> Note:
+            return Note("Brightness", shows="Light or dark.", hides="Everything else.")
+
+    assert lookup("brightness") is Brightness
+    assert note("brightness").title == "Brightness"
+    assert usable(["brightness"], MetricModels())[1] == ["brightness"]
+    with pytest.raises(ConfigError, match="did you mean ssim@gray"):
+        lookup("ssim@grey")
