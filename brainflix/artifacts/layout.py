@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from brainflix.artifacts.models import MODEL
-from brainflix.config.experiment import MAIN, Config
 from brainflix.config.base import Section
+from brainflix.config.experiment import MAIN, Config
 from brainflix.config.recipe import InputConfig
 from brainflix.config.resolution import MADE
 
