@@ -25,9 +25,9 @@ from brainflix.provenance import code_digest
 STAGES = {
     "stimuli": ("decode", "brainflix.targets.decode"),
     "target": ("encode", "brainflix.targets.stage"),
-    "cleaned": ("clean", "brainflix.preprocessing.select"),
+    "cleaned": ("clean", "brainflix.preprocessing.clean"),
     "voxels": ("select", "brainflix.preprocessing.select"),
-    "responses": ("extract", "brainflix.preprocessing.select"),
+    "responses": ("extract", "brainflix.preprocessing.extract"),
     "shared": ("align", "brainflix.alignment.stage"),
     "predictions": ("regress", "brainflix.regression.stage"),
     "videos": ("generate", "brainflix.generation.stage"),

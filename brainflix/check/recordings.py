@@ -66,8 +66,7 @@ def find_runs(source: StudySource, subject: str, findings: Findings) -> SubjectR
 
 def _can_ignore(study: Study) -> bool:
     """Return whether the study's reader has the option ``ignore_runs``."""
-    reader = getattr(study, "form", study)  # of a study in several forms
-    return "ignore_runs" in getattr(type(getattr(reader, "options", None)), "model_fields", {})
+    return "ignore_runs" in study.Options.model_fields
 
 
 def _run_named(error: BrainflixError) -> str | None:

@@ -24,7 +24,7 @@ _SUBJECT = re.compile(r"^[A-Za-z0-9-]+$")
 
 
 @dataclass(frozen=True)
-class Item:
+class Download:
     """An object and where it goes."""
 
     remote: Remote
@@ -32,21 +32,21 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Plan:
+class FetchPlan:
     """What a call will do.
 
     Parameters
     ----------
-    items : tuple of Item
+    items : tuple of Download
         What is to be downloaded.
-    there : tuple of Item
+    there : tuple of Download
         What was downloaded before.
     withheld : int
         Films and pictures that lie in the bucket and are not fetched, see :data:`MEDIA`.
     """
 
-    items: tuple[Item, ...]
-    there: tuple[Item, ...]
+    items: tuple[Download, ...]
+    there: tuple[Download, ...]
     withheld: int
 
     @property
@@ -87,7 +87,7 @@ def make_plan(
     prefixes: Sequence[str],
     subjects: Sequence[str],
     folder: Path,
-) -> Plan:
+) -> FetchPlan:
     """List the bucket and return what is missing in the folder.
 
     Raises
@@ -113,13 +113,14 @@ def make_plan(
                     expected="files of the subject",
                     found="nothing",
                     where=f"{bucket.base}, {start}",
-                    remedy="compare the subject's label and the part with the archive's page",
+                    remedy="compare the subject's label and the part with the archive's page, and "
+                    "check whether a proxy answers in the archive's place",
                 )
             found.update(listed)
     return _sort(found.values(), root, folder)
 
 
-def _sort(remotes: Iterable[Remote], root: str, folder: Path) -> Plan:
+def _sort(remotes: Iterable[Remote], root: str, folder: Path) -> FetchPlan:
     items, there, withheld = [], [], 0
     for remote in remotes:
         path = local_path(remote.key, root, folder)
@@ -128,13 +129,13 @@ def _sort(remotes: Iterable[Remote], root: str, folder: Path) -> Plan:
         if path.suffix.lower() in MEDIA:
             withheld += 1
         elif is_there(remote, path):
-            there.append(Item(remote, path))
+            there.append(Download(remote, path))
         else:
-            items.append(Item(remote, path))
-    return Plan(tuple(items), tuple(there), withheld)
+            items.append(Download(remote, path))
+    return FetchPlan(tuple(items), tuple(there), withheld)
 
 
-def download(bucket: Bucket, plan: Plan, folder: Path, jobs: int) -> None:
+def download(bucket: Bucket, plan: FetchPlan, folder: Path, jobs: int) -> None:
     """Download all that is missing, several files at a time.
 
     Raises
@@ -210,7 +211,7 @@ def fetch(
     dry_run: bool,
     jobs: int,
     pause: float = 1.0,
-) -> Plan | None:
+) -> FetchPlan | None:
     """Fetch a study's open part and tell where the rest is; return what was done, if anything.
 
     Raises

@@ -121,7 +121,7 @@ class Hdf5Rows:
 
 
 @dataclass(frozen=True)
-class Rows:
+class ArrayRows:
     """An array of which rows are read when they are asked for.
 
     Parameters
@@ -144,7 +144,7 @@ class Rows:
         return self.source[index]
 
 
-def open_rows(path: Path, key: str | None) -> Rows:
+def open_rows(path: Path, key: str | None) -> ArrayRows:
     """Return an array of a file for reading a few rows at a time.
 
     Raises
@@ -152,7 +152,7 @@ def open_rows(path: Path, key: str | None) -> Rows:
     StudyError
         As :func:`read_array` does.
     """
-    return Rows(_guarded(path, key, lambda: _open(path, key)))
+    return ArrayRows(_guarded(path, key, lambda: _open(path, key)))
 
 
 def _guarded(path: Path, key: str | None, read: Callable[[], Any]) -> Any:

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from brainflix.config.base import parse
 from brainflix.config.studies import StudySource
 from brainflix.errors import ConfigError, StudyError
 from brainflix.formats import images
@@ -33,11 +32,9 @@ from brainflix.studies.bids.stimuli import (
     read_stimuli,
     video_duration,
 )
-from brainflix.studies.readers import READERS
 from brainflix.studies.study import SPLITS, Clip, Event, Run, Study, check_groups, number_repeats
 
 
-@READERS.register("bids")
 class BidsStudy(Study):
     """A study as a BIDS derivatives folder with events.tsv, stimuli/ and stimuli.tsv.
 
@@ -46,12 +43,11 @@ class BidsStudy(Study):
     or from the task. Without ``stimuli.tsv`` each stimulus of the events is a clip.
     """
 
-    OPTIONS: ClassVar[type[BidsOptions]] = BidsOptions
+    Options: ClassVar[type[BidsOptions]] = BidsOptions
+    options: BidsOptions
 
     def __init__(self, source: StudySource) -> None:
         super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options: BidsOptions = parse(self.OPTIONS, source.options, where=where)
         self._recordings: dict[str, list[Recording]] = {}
         self._runs: dict[str, tuple[Run, ...]] = {}
         self._voxels: dict[str, VoxelSpace] = {}

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from brainflix.config.base import Section, parse
+from brainflix.config.base import Section
 from brainflix.config.studies import StudySource
 from brainflix.errors import StudyError
 from brainflix.formats import images
@@ -32,8 +32,7 @@ from brainflix.formats.tsv import read_table
 from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.bids.stimuli import Stimuli, read_stimuli, stimulus_file
 from brainflix.studies.estimates.glmsingle_files import SUFFIXES, BetaRows, Betas, stimulus_order
-from brainflix.studies.estimates.study import TrialStudy, TrialTable, clip_sets
-from brainflix.studies.readers import READERS
+from brainflix.studies.estimates.study import BetaStudy, BetaTable, ReadRows, clip_sets
 from brainflix.studies.study import Clip, check_groups
 
 TABLE = "stimuli.tsv"
@@ -66,14 +65,14 @@ class Fit:
     order_read: bool
 
 
-@READERS.register("glmsingle")
-class GlmSingleStudy(TrialStudy):
+class GlmSingleStudy(BetaStudy):
     """A folder of output folders of GLMsingle."""
+
+    Options = GlmSingleOptions
+    options: GlmSingleOptions
 
     def __init__(self, source: StudySource) -> None:
         super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options = parse(GlmSingleOptions, source.options, where=where)
         self._opened: dict[str, list[Fit]] = {}
 
     @functools.cached_property
@@ -263,21 +262,22 @@ class GlmSingleStudy(TrialStudy):
             )
         return tuple(self._conditions[number] for number in order.tolist())
 
-    def tables(self, subject: str) -> Sequence[TrialTable]:
+    def read_tables(self, subject: str) -> Sequence[BetaTable]:
         """Return the trials of each split; rows count over all sessions."""
+        betas = ReadRows(len(self._place(subject)[0]), functools.partial(self._read, subject))
         shown = [clip for fit in self._fits(subject) for clip in fit.clips]
         paths = tuple(fit.betas.path for fit in self._fits(subject))
         splits = {clip.id: clip.split for clip in self.clips()}
         sets: dict[str, str] = {}
         for split, size in (("train", self.options.clips_per_group), ("test", None)):
-            sets |= clip_sets([clip for clip in splits if splits[clip] == split], size)
+            sets |= clip_sets(split, [clip for clip in splits if splits[clip] == split], size)
         tables = []
         for split in ("train", "test"):
             rows = [row for row, clip in enumerate(shown) if splits[clip] == split]
             clips = tuple(shown[row] for row in rows)
-            in_sets = tuple(sets[clip] for clip in clips)
+            labels = tuple(sets[clip] for clip in clips)
             if rows:
-                tables.append(TrialTable(split, clips, np.array(rows), in_sets, paths))
+                tables.append(BetaTable(split, clips, np.array(rows), labels, paths, betas))
         return tables
 
     @functools.lru_cache(maxsize=1)  # noqa: B019 (a study lives as long as its process)
@@ -304,26 +304,22 @@ class GlmSingleStudy(TrialStudy):
         position = np.stack(np.unravel_index(flat, shape), axis=1).astype(np.int32)
         return VoxelSpace(position, shape, affine, self.options.space)
 
-    def n_voxels(self, subject: str) -> int:
-        """Return the number of voxels that are read."""
-        return len(self._place(subject)[0])
-
     @functools.lru_cache(maxsize=1)  # noqa: B019 (a study lives as long as its process)
     def _rows(self, subject: str) -> list[BetaRows]:
         voxels = self._place(subject)[0]
         return [fit.betas.rows(voxels) for fit in self._fits(subject)]
 
-    def responses(self, subject: str, split: str, rows: np.ndarray) -> np.ndarray:
-        """Return the betas of some trials, (trial, voxel)."""
-        found = np.empty((len(rows), self.n_voxels(subject)), dtype=np.float32)
+    def _read(self, subject: str, rows: np.ndarray) -> np.ndarray:
+        """Return the betas of some trials, float32 (trial, voxel)."""
+        values = np.empty((len(rows), len(self._place(subject)[0])), dtype=np.float32)
         first = 0
         for betas in self._rows(subject):
             count = betas.betas.n_trials
             own = np.flatnonzero((rows >= first) & (rows < first + count))
             if len(own):
-                found[own] = betas.take(rows[own] - first)
+                values[own] = betas.take(rows[own] - first)
             first += count
-        return found
+        return values
 
     def notices(self, subject: str) -> tuple[str, ...]:
         """Return whether test clips took part in what GLMsingle chose."""

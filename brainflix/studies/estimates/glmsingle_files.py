@@ -19,7 +19,7 @@ from brainflix.errors import StudyError
 from brainflix.formats.arrays import Hdf5Rows, open_rows
 from brainflix.formats.hdf5 import dataset, open_hdf5
 from brainflix.formats.pickle import read_object_npy
-from brainflix.studies.estimates.study import let_go, turn
+from brainflix.formats.trial_rows import release_pages, transposed
 
 SUFFIXES = (".npy", ".hdf5", ".h5", ".mat")
 BLOCK = 1 << 24  # values held at a time beside the result
@@ -74,7 +74,7 @@ class Betas:
                 if part.start < part.stop:
                     slab = np.asarray(values[first : first + step])
                     yield part, slab.reshape(-1, slab.shape[-1])[voxels[part] - first * plane]
-                    let_go(slab)
+                    release_pages(slab)
 
     def volumes(self, trials: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the betas of trials of a file that has them one after the other, flat."""
@@ -115,13 +115,13 @@ class BetaRows:
         self.betas, self.voxels = betas, voxels
 
     @functools.cached_property
-    def _turned(self) -> np.ndarray:
-        return turn(self.betas.slabs(self.voxels), self.betas.n_trials, len(self.voxels))
+    def _transposed(self) -> np.ndarray:
+        return transposed(self.betas.slabs(self.voxels), self.betas.n_trials, len(self.voxels))
 
     def take(self, trials: np.ndarray) -> np.ndarray:
         """Return some trials, in the order of recording, float32 (trial, voxel)."""
         if not self.betas.by_trial:
-            return self._turned[trials]
+            return self._transposed[trials]
         rows = np.empty((len(trials), len(self.voxels)), dtype=np.float32)
         for row, volume in zip(rows, self.betas.volumes(trials), strict=True):
             row[:] = volume[self.voxels]

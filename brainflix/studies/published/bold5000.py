@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from brainflix.config.base import Section, parse
+from brainflix.config.base import Section
 from brainflix.config.studies import StudySource
 from brainflix.errors import ConfigError, StudyError
 from brainflix.formats.arrays import inside, open_rows
 from brainflix.formats.pickle import read_object_npy
+from brainflix.formats.trial_rows import JoinedRows, TrialRows
 from brainflix.studies.bids.stimuli import clip_name
 from brainflix.studies.estimates.array_clips import named_captions
 from brainflix.studies.estimates.pictures import PictureOptions, picture_frames
-from brainflix.studies.estimates.study import TrialRows, TrialStudy, TrialTable, clip_sets
-from brainflix.studies.readers import READERS
+from brainflix.studies.estimates.study import BetaStudy, BetaTable, clip_sets
 from brainflix.studies.study import Clip, check_groups
 
 REGIONS = tuple(
@@ -51,14 +51,14 @@ class Bold5000Options(Section):
     clips_per_group: int | None = Field(default=None, ge=3)
 
 
-@READERS.register("bold5000")
-class Bold5000Study(TrialStudy):
+class Bold5000Study(BetaStudy):
     """A folder that holds the betas of regions and BOLD5000_Stimuli."""
+
+    Options = Bold5000Options
+    options: Bold5000Options
 
     def __init__(self, source: StudySource) -> None:
         super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options = parse(Bold5000Options, source.options, where=where)
         self.stimuli = self.root / self.options.stimuli
 
     @functools.cached_property
@@ -247,7 +247,7 @@ class Bold5000Study(TrialStudy):
             for path in self._files(subject)
         ]
 
-    def tables(self, subject: str) -> Sequence[TrialTable]:
+    def read_tables(self, subject: str) -> Sequence[BetaTable]:
         """Return the trials of both splits; repeated pictures are the test set."""
         shown, regions = self._shown(subject), self._regions(subject)
         lengths = {rows.where: len(rows) for rows in regions}
@@ -264,19 +264,12 @@ class Bold5000Study(TrialStudy):
             rows = [k for k, name in enumerate(shown) if self._clips[name].split == split]
             clips = [self._clips[shown[row]].id for row in rows]
             size = self.options.clips_per_group if split == "train" else None
-            sets = clip_sets(clips, size)
-            in_sets = tuple(sets[clip] for clip in clips)
+            sets = clip_sets(split, clips, size)
+            labels = tuple(sets[clip] for clip in clips)
             paths = tuple(self._files(subject))
-            tables.append(TrialTable(split, tuple(clips), np.array(rows), in_sets, paths))
+            betas = JoinedRows(regions)
+            tables.append(BetaTable(split, tuple(clips), np.array(rows), labels, paths, betas))
         return tables
-
-    def responses(self, subject: str, split: str, rows: np.ndarray) -> np.ndarray:
-        """Return rows of the betas, the regions side by side."""
-        return np.concatenate([one.take(rows) for one in self._regions(subject)], axis=1)
-
-    def n_voxels(self, subject: str) -> int:
-        """Return the number of voxels of all regions; a voxel in two of them counts twice."""
-        return sum(rows.n_voxels for rows in self._regions(subject))
 
     def notices(self, subject: str) -> tuple[str, ...]:
         """Return how the betas were estimated."""

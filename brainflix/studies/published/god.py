@@ -17,23 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from brainflix.config.base import parse
 from brainflix.config.studies import StudySource
 from brainflix.errors import StudyError
 from brainflix.formats.archives import list_members
 from brainflix.formats.arrays import read_array
 from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.estimates.pictures import PictureOptions, picture_frames
-from brainflix.studies.estimates.study import TrialStudy, TrialTable
+from brainflix.studies.estimates.study import BetaStudy, BetaTable
 from brainflix.studies.published.god_responses import (
     LISTS,
     BDataResponses,
     GodOptions,
+    GodResponses,
     NpzResponses,
-    Responses,
     image_name,
 )
-from brainflix.studies.readers import READERS
 from brainflix.studies.study import Clip, check_groups
 
 _NPZ = re.compile(r"^sbj_(\d+)\.npz$")
@@ -41,14 +39,15 @@ _BDATA = re.compile(r"^(?:Subject|sub-?)(\d+)\.(?:h5|mat)$", re.IGNORECASE)
 _PICTURES = ("*.JPEG", "*.jpeg", "*.jpg", "*.png", "*.tif", "*.tiff")
 
 
-@READERS.register("god")
-class GodStudy(TrialStudy):
+class GodStudy(BetaStudy):
     """A folder of responses, pictures and, best, the lists that name the pictures."""
+
+    Options = GodOptions
+    options: GodOptions
 
     def __init__(self, source: StudySource) -> None:
         super().__init__(source)
-        self.options = parse(GodOptions, source.options, where=f"options of study {source.root}")
-        self._opened: dict[str, Responses] = {}
+        self._opened: dict[str, GodResponses] = {}
 
     @functools.cached_property
     def _files(self) -> dict[str, Path]:
@@ -197,7 +196,7 @@ class GodStudy(TrialStudy):
     def _pictures(self, key: str) -> Any:
         return read_array(self._images, key) if self._images else None
 
-    def _responses(self, subject: str) -> Responses:
+    def _responses(self, subject: str) -> GodResponses:
         if subject not in self._opened:
             self.known(subject)
             path = self._files[subject]
@@ -205,17 +204,9 @@ class GodStudy(TrialStudy):
             self._opened = {subject: kind(path, self.options)}
         return self._opened[subject]
 
-    def tables(self, subject: str) -> Sequence[TrialTable]:
+    def read_tables(self, subject: str) -> Sequence[BetaTable]:
         """Return the trials of both splits."""
         return self._responses(subject).tables(self._names, self.options.clips_per_group)
-
-    def responses(self, subject: str, split: str, rows: np.ndarray) -> np.ndarray:
-        """Return rows of a split."""
-        return self._responses(subject).take(split, rows)
-
-    def n_voxels(self, subject: str) -> int:
-        """Return the number of voxels of the regions."""
-        return len(self.voxels(subject))
 
     def voxels(self, subject: str) -> VoxelSpace:
         """Return where the voxels of the regions lie."""

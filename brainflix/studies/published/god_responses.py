@@ -17,7 +17,7 @@ from brainflix.errors import ConfigError, StudyError
 from brainflix.formats.arrays import npz_names, read_npz
 from brainflix.formats.bdata import BData, voxel_grid
 from brainflix.formats.voxel_space import VoxelSpace
-from brainflix.studies.estimates.study import TrialTable, clip_sets
+from brainflix.studies.estimates.study import BetaTable, ReadRows, clip_sets
 
 LISTS = {
     "train": ("imagenet_training_label.csv", "imageID_training.csv", "image_training_id.csv"),
@@ -43,13 +43,14 @@ class GodOptions(Section):
     clips_per_group: int | None = Field(default=None, ge=3)
 
 
-class Responses(ABC):
+class GodResponses(ABC):
     """The responses of one subject, whatever file they are in."""
 
     path: Path
+    columns: np.ndarray  # of the voxels of the regions, int (voxel,)
 
     @abstractmethod
-    def tables(self, names: dict[str, list[str]], group: int | None) -> list[TrialTable]:
+    def tables(self, names: dict[str, list[str]], group: int | None) -> list[BetaTable]:
         """Return the trials of both splits; ``names`` are the clips of each."""
 
     @abstractmethod
@@ -64,16 +65,18 @@ class Responses(ABC):
         """Return what must be known of the responses."""
         return ()
 
+    def _table(
+        self, split: str, clips: Sequence[str], order: Sequence[str], group: int | None
+    ) -> BetaTable:
+        """Return the table of a split whose i-th row shows the i-th of ``clips``."""
+        sets = clip_sets(split, order, group if split == "train" else None)
+        labels = tuple(sets[clip] for clip in clips)
+        betas = ReadRows(len(self.columns), functools.partial(self.take, split))
+        rows = np.arange(len(clips))
+        return BetaTable(split, tuple(clips), rows, labels, (self.path,), betas)
 
-def _table(
-    split: str, clips: Sequence[str], order: Sequence[str], group: int | None, path: Path
-) -> TrialTable:
-    sets = clip_sets(order, group if split == "train" else None)
-    in_sets = tuple(sets[clip] for clip in clips)
-    return TrialTable(split, tuple(clips), np.arange(len(clips)), in_sets, (path,))
 
-
-class NpzResponses(Responses):
+class NpzResponses(GodResponses):
     """``sbj_k.npz``: arr_0 training, arr_1 test trials, arr_2 their averages, arr_3 pictures.
 
     Nothing in the file says which picture each row of arr_1 belongs to. An order is used only when
@@ -173,7 +176,7 @@ class NpzResponses(Responses):
             )
         return self.options.test != "averaged" and self.order is not None
 
-    def tables(self, names: dict[str, list[str]], group: int | None) -> list[TrialTable]:
+    def tables(self, names: dict[str, list[str]], group: int | None) -> list[BetaTable]:
         """Return the trials of both splits."""
         shown = {"train": np.asarray(self.arrays["arr_3"]).ravel().astype(np.int64)}
         shown["test"] = (
@@ -197,7 +200,7 @@ class NpzResponses(Responses):
                     found=len(clips),
                     where=self.path,
                 )
-            tables.append(_table(split, clips, names[split], group, self.path))
+            tables.append(self._table(split, clips, names[split], group))
         return tables
 
     def _array(self, split: str) -> np.ndarray:
@@ -221,7 +224,7 @@ class NpzResponses(Responses):
         )
 
 
-class BDataResponses(Responses):
+class BDataResponses(GodResponses):
     """``SubjectK.h5``: samples of all runs; DataType 1 training, 2 test, 3 imagery (left out)."""
 
     def __init__(self, path: Path, options: GodOptions) -> None:
@@ -238,7 +241,7 @@ class BDataResponses(Responses):
             split: [image_name(labels[row]) for row in rows] for split, rows in self.rows.items()
         }
 
-    def tables(self, names: dict[str, list[str]], group: int | None) -> list[TrialTable]:
+    def tables(self, names: dict[str, list[str]], group: int | None) -> list[BetaTable]:
         """Return the trials of both splits."""
         tables = []
         for split, clips in self.shown.items():
@@ -250,7 +253,7 @@ class BDataResponses(Responses):
                     found=", ".join(unknown[:5]),
                     where=self.path,
                 )
-            tables.append(_table(split, clips, names[split], group, self.path))
+            tables.append(self._table(split, clips, names[split], group))
         return tables
 
     def take(self, split: str, rows: np.ndarray) -> np.ndarray:

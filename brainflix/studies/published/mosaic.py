@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from brainflix.config.base import Section, parse
+from brainflix.config.base import Section
 from brainflix.config.studies import StudySource
 from brainflix.errors import StudyError
 from brainflix.formats import images
@@ -24,8 +24,7 @@ from brainflix.formats.hdf5 import dataset, open_hdf5
 from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.bids.stimuli import condition_name, video_duration
 from brainflix.studies.estimates.array_clips import named_captions
-from brainflix.studies.estimates.study import TrialStudy, TrialTable, clip_sets
-from brainflix.studies.readers import READERS
+from brainflix.studies.estimates.study import BetaStudy, BetaTable, ReadRows, clip_sets
 from brainflix.studies.study import Clip, check_groups
 
 _FILE = re.compile(r"^(sub-\d+_[A-Za-z0-9]+?)(?:_crc32-[0-9a-fA-F]+)?\.(?:hdf5|h5)$")
@@ -50,14 +49,14 @@ class MosaicOptions(Section):
     clips_per_group: int | None = Field(default=None, ge=3)
 
 
-@READERS.register("mosaic")
-class MosaicStudy(TrialStudy):
+class MosaicStudy(BetaStudy):
     """A folder of MOSAIC's files (or one merged file) and of stimuli."""
+
+    Options = MosaicOptions
+    options: MosaicOptions
 
     def __init__(self, source: StudySource) -> None:
         super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options = parse(MosaicOptions, source.options, where=where)
         self.folder = self.root if self.root.is_dir() else self.root.parent
 
     @functools.cached_property
@@ -176,7 +175,6 @@ class MosaicStudy(TrialStudy):
         check_groups(clips)
         return tuple(clips)
 
-    @functools.lru_cache(maxsize=1)  # noqa: B019 (a study lives as long as its process)
     def _kept(self, subject: str) -> dict[str, list[tuple[str, str]]]:
         """Return clip and dataset of each trial of a split, in the order of repeats."""
         kept: dict[str, list[tuple[str, str]]] = {"train": [], "test": []}
@@ -187,41 +185,42 @@ class MosaicStudy(TrialStudy):
                 kept[phase].append((condition_name(stimulus), name))
         return kept
 
-    def tables(self, subject: str) -> Sequence[TrialTable]:
+    def read_tables(self, subject: str) -> Sequence[BetaTable]:
         """Return the trials of both splits; repeats are numbered as in the names."""
         tables = []
         for split, trials in self._kept(subject).items():
             clips = tuple(clip for clip, _ in trials)
             size = self.options.clips_per_group if split == "train" else None
-            sets = clip_sets(sorted(set(clips)), size)
+            sets = clip_sets(split, sorted(set(clips)), size)
             if clips:
-                rows, path = np.arange(len(clips)), self._files[subject][0]
-                in_sets = tuple(sets[clip] for clip in clips)
-                tables.append(TrialTable(split, clips, rows, in_sets, (path,)))
+                labels = tuple(sets[clip] for clip in clips)
+                names = tuple(name for _, name in trials)
+                read = functools.partial(self._read, subject, names)
+                betas = ReadRows(self._n_grayordinates(subject), read)
+                paths = (self._files[subject][0],)
+                rows = np.arange(len(clips))
+                tables.append(BetaTable(split, clips, rows, labels, paths, betas))
         return tables
 
-    def responses(self, subject: str, split: str, rows: np.ndarray) -> np.ndarray:
-        """Return trials, (trial, grayordinate)."""
+    def _read(self, subject: str, names: Sequence[str], rows: np.ndarray) -> np.ndarray:
+        """Return the datasets of some trials, float32 (trial, grayordinate)."""
         path, group = self._files[subject]
-        trials = self._kept(subject)[split]
-        found = np.empty((len(rows), self.n_voxels(subject)), dtype=np.float32)
+        betas = np.empty((len(rows), self._n_grayordinates(subject)), dtype=np.float32)
         with open_hdf5(path) as file:
             for place, row in enumerate(rows):
-                trial = dataset(file, f"{group}/{trials[row][1]}")
-                if trial.shape != found.shape[1:]:
+                trial = dataset(file, f"{group}/{names[row]}")
+                if trial.shape != betas.shape[1:]:
                     raise StudyError(
                         "a trial has another number of grayordinates",
-                        expected=found.shape[1],
+                        expected=betas.shape[1],
                         found=trial.shape,
-                        where=f"{path}, {trials[row][1]}",
+                        where=f"{path}, {names[row]}",
                     )
-                trial.read_direct(found, dest_sel=np.s_[place])
-        return found
+                trial.read_direct(betas, dest_sel=np.s_[place])
+        return betas
 
-    @functools.lru_cache(maxsize=4)  # noqa: B019 (a study lives as long as its process)
-    def n_voxels(self, subject: str) -> int:
-        """Return the number of grayordinates."""
-        self.known(subject)
+    def _n_grayordinates(self, subject: str) -> int:
+        """Return the length of a subject's first trial."""
         path, group = self._files[subject]
         with open_hdf5(path) as file:
             first = dataset(file, f"{group}/{self._trials[subject][0][3]}")

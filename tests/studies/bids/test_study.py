@@ -186,7 +186,7 @@ def test_source_files_are_listed_without_nibabel(movie):
     import sys
 
     code = (
-        "import sys; from brainflix.studies import source_files; "
+        "import sys; from brainflix.studies.readers import source_files; "
         "from brainflix.config.experiment import StudySource; "
         f"s = StudySource(root={str(movie[0])!r}); "
         "print(len(source_files(s, 'sub-01')), len(source_files(s))); "

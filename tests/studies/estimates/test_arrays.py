@@ -314,6 +314,23 @@ def test_axes_that_do_not_fit(npz):
     refused(("unknown form", "axes"), lambda: make(npz, subjects=subjects).runs("sub-01"))
 
 
+@pytest.mark.parametrize("axes", [("voxel", "clip", "repeat"), ("repeat", "voxel", "clip")])
+def test_repeats_of_an_array_with_its_voxels_in_front(tmp_path, axes):
+    betas = RNG.standard_normal((12, 2, 7)).astype(np.float32)
+    betas[4, 1] = np.nan  # not recorded
+    order = [("clip", "repeat", "voxel").index(axis) for axis in axes]
+    path = tmp_path / "study.npz"
+    np.savez(path, **ARRAYS, betas=betas.transpose(order))
+    subject = OPTIONS["subjects"]["sub-01"] | {"train": {"responses": "betas", "axes": list(axes)}}
+    study = make(path, subjects={"sub-01": subject})
+    first, second = [run for run in study.runs("sub-01") if run.split == "train"]
+    assert [event.clip for event in second.events] == [
+        event.clip for event in first.events if event.clip != "train-0005"
+    ]
+    np.testing.assert_array_equal(study.load(first), betas[:, 0])
+    np.testing.assert_array_equal(study.load(second), np.delete(betas[:, 1], 4, axis=0))
+
+
 def test_frames_with_channels_first():
     values = RNG.integers(0, 256, (6, 3, 5, 4), dtype=np.uint8)
     frames = picture_frames(values, PictureOptions(channels="first"), "here")

@@ -16,15 +16,22 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from brainflix.config.base import Section, parse
-from brainflix.config.studies import StudySource
 from brainflix.errors import StudyError
 from brainflix.formats import images
 from brainflix.formats.pickle import read_pickle
 from brainflix.formats.surfaces import STRUCTURES, joined_vertices
+from brainflix.formats.trial_rows import JoinedRows
 from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.bids.stimuli import Stimuli
-from brainflix.studies.estimates.study import GLMSINGLE, BetaBlock, BetaStudy, in_sets
+from brainflix.studies.estimates.study import (
+    GLMSINGLE,
+    BetaStudy,
+    BetaTable,
+    in_sets,
+    join_parts,
+    repeated_trials,
+)
+from brainflix.studies.options import FormOptions
 from brainflix.studies.published.bold_moments.stimuli import (
     ANNOTATIONS,
     STIMULI,
@@ -36,7 +43,7 @@ from brainflix.studies.study import SPLITS, Clip
 _NUMBER = re.compile(r"(\d{4})(\.mp4)?$")
 
 
-class BmdBetaOptions(Section):
+class BmdBetaOptions(FormOptions):
     """Where the parts of the study lie, relative to its root."""
 
     stimuli: str = Field(default=STIMULI, description="folder of train/ and test/")
@@ -63,10 +70,8 @@ class BmdBetaOptions(Section):
 class BmdBetas(BetaStudy):
     """What the forms of betas share; a subclass knows the files and the arrays in them."""
 
-    def __init__(self, source: StudySource) -> None:
-        super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options = parse(BmdBetaOptions, source.options, where=where)
+    Options = BmdBetaOptions
+    options: BmdBetaOptions
 
     @abstractmethod
     def beta_files(self, subject: str) -> list[Path]:
@@ -124,27 +129,29 @@ class BmdBetas(BetaStudy):
                 )
         return files
 
-    def read_blocks(self, subject: str) -> list[BetaBlock]:
+    def read_tables(self, subject: str) -> list[BetaTable]:
         """Return sets of training clips, and the test clips."""
         path = self.files(subject)[0]
-        blocks = []
+        tables = []
         for split in SPLITS:
             parts, names = self.read_split(subject, split)
             clips = [self._clip_of(name, split, path) for name in names]
-            size = self.options.clips_per_set if split == "train" else len(clips)
-            sets = in_sets(len(clips), max(size, 1))
-            for number, rows in enumerate(sets, start=1):
-                label = f"{split}_set-{number:02d}" if len(sets) > 1 else split
-                chosen = tuple(clips[row] for row in rows)
-                blocks.append(BetaBlock(label, split, chosen, rows, parts, path))
-            if len(clips) != parts[0].shape[0]:
+            betas = join_parts(parts, path)
+            if len(clips) != betas.lead[0]:
                 raise StudyError(
                     "betas and stimulus names differ in number",
                     expected=f"{len(clips)} rows",
-                    found=parts[0].shape[0],
+                    found=betas.lead[0],
                     where=path,
                 )
-        return blocks
+            recorded = betas.recorded()
+            size = self.options.clips_per_set if split == "train" else len(clips)
+            sets = in_sets(len(clips), max(size, 1))
+            for number, places in enumerate(sets, start=1):
+                label = f"{split}_set-{number:02d}" if len(sets) > 1 else split
+                chosen = [clips[place] for place in places]
+                tables += repeated_trials(label, split, chosen, places, betas, recorded, path)
+        return tables
 
     def _clip_of(self, name: Any, split: str, path: Path) -> str:
         match = _NUMBER.search(str(name))
@@ -158,6 +165,11 @@ class BmdBetas(BetaStudy):
                 where=path,
             )
         return clip
+
+    def _part_sizes(self, subject: str) -> list[int]:
+        """Return the voxels of each part of the betas, such as those of each hemisphere."""
+        betas = self.tables(subject)[0].betas
+        return [part.n_voxels for part in betas.parts] if isinstance(betas, JoinedRows) else []
 
     def split_clips(self, split: str) -> list[str]:
         """Return the numbers of a split's clips, in order."""
@@ -218,7 +230,7 @@ class BmdFsaverage(BmdBetas):
 
     def voxels(self, subject: str) -> VoxelSpace:
         """Return the vertices, those of the left hemisphere first."""
-        counts = [part.shape[2] for part in self.blocks(subject)[0].parts]
+        counts = self._part_sizes(subject)
         return joined_vertices(counts, list(STRUCTURES.values()), "fsaverage")
 
 
@@ -240,7 +252,7 @@ class BmdFsLR(BmdBetas):
 
     def voxels(self, subject: str) -> VoxelSpace:
         """Return the grayordinates; structures and vertices are those of the template."""
-        count = self.blocks(subject)[0].voxels
+        count = self.n_voxels(subject)
         if self.options.template is None:
             position = np.arange(count, dtype=np.int32)[:, None]
             return VoxelSpace(position, (count,), space="fsLR")
@@ -304,8 +316,7 @@ class BmdRegions(BmdBetas):
 
     def voxels(self, subject: str) -> VoxelSpace:
         """Return the grayordinates that the files name, or columns of unknown place."""
-        blocks = self.blocks(subject)
-        counts = [part.shape[2] for part in blocks[0].parts]
+        counts = self._part_sizes(subject)
         places = [table.get("roi_indices_hcp") for _, table in self._tables(subject)]
         known = [
             np.asarray(place).ravel()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import ClassVar
 
 from pydantic import Field
 
@@ -11,13 +10,13 @@ from brainflix.config.base import Positive
 from brainflix.studies.bids.index import BidsOptions
 from brainflix.studies.bids.stimuli import Stimuli
 from brainflix.studies.bids.study import BidsStudy
-from brainflix.studies.forms import StudyInForms
+from brainflix.studies.options import FormOptions
 from brainflix.studies.published.bold_moments.betas import BmdFsaverage, BmdFsLR, BmdRegions
 from brainflix.studies.published.bold_moments.stimuli import ANNOTATIONS, STIMULI, read_annotations
-from brainflix.studies.readers import READERS
+from brainflix.studies.study import StudyForms
 
 
-class BmdSeriesOptions(BidsOptions):
+class BmdSeriesOptions(BidsOptions, FormOptions):
     """The options of ``bids``, with the values that fit this study."""
 
     derivatives: str = "derivatives/versionB/fmriprep"
@@ -32,7 +31,7 @@ class BmdSeriesOptions(BidsOptions):
 class BmdSeries(BidsStudy):
     """fMRIPrep's time series of version B, with the annotations as the table of clips."""
 
-    OPTIONS: ClassVar = BmdSeriesOptions
+    Options = BmdSeriesOptions
 
     @functools.cached_property
     def stimuli(self) -> Stimuli:
@@ -40,17 +39,13 @@ class BmdSeries(BidsStudy):
         return read_annotations(self.stimuli_table)
 
 
-@READERS.register("bold_moments")
-class BoldMoments(StudyInForms):
-    """BOLD Moments in one of four forms.
-
-    ``series`` are fMRIPrep's time series; ``fsaverage`` and ``fsLR32k`` the betas of GLMsingle on
-    these surfaces; ``regions`` the same betas cut out by region, such as Group41.
-    """
-
-    FORMS: ClassVar = {
+# ``series`` are fMRIPrep's time series; ``fsaverage`` and ``fsLR32k`` the betas of GLMsingle on
+# these surfaces; ``regions`` the same betas cut out by region, such as Group41.
+BOLD_MOMENTS = StudyForms(
+    {
         "series": BmdSeries,
         "fsaverage": BmdFsaverage,
         "fsLR32k": BmdFsLR,
         "regions": BmdRegions,
     }
+)

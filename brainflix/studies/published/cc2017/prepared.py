@@ -16,11 +16,11 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from brainflix.config.base import Positive, Section, parse
-from brainflix.config.studies import StudySource
+from brainflix.config.base import Positive
 from brainflix.errors import StudyError
 from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.captions import texts
+from brainflix.studies.options import FormOptions
 from brainflix.studies.study import SPLITS, Clip, Study, check_groups
 
 SEGMENT = {"train": "seg", "test": "test"}
@@ -34,7 +34,7 @@ def segment_clips(split: str, segments: int, length: int) -> list[tuple[str, ...
     ]
 
 
-class PreparedOptions(Section):
+class PreparedOptions(FormOptions):
     """What is read of the arrays."""
 
     clip_duration: Positive = Field(default=2.0, description="s")
@@ -53,10 +53,8 @@ class Prepared(Study):
     responses: str  # name of a subject's responses, with {split} and {number}
     prefix: str  # of subject labels
 
-    def __init__(self, source: StudySource) -> None:
-        super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options = parse(PreparedOptions, source.options, where=where)
+    Options = PreparedOptions
+    options: PreparedOptions
 
     @abstractmethod
     def video_file(self, split: str) -> Path:

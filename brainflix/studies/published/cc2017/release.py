@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from brainflix.config.base import Positive, Section, parse
+from brainflix.config.base import Positive
 from brainflix.config.studies import StudySource
 from brainflix.errors import StudyError
 from brainflix.formats import images
@@ -20,6 +20,7 @@ from brainflix.formats.surfaces import STRUCTURES
 from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.bids.stimuli import Stimulus, cut_movie
 from brainflix.studies.captions import read_captions
+from brainflix.studies.options import FormOptions
 from brainflix.studies.study import Clip, Event, Run, Study, check_groups
 
 REPETITION_TIME = 2.0  # s; the NIfTI headers hold other values
@@ -28,7 +29,7 @@ TEST = tuple(f"test{number}" for number in range(1, 6))
 LEAD_IN = {5: 1, 6: 2}  # surplus volumes: how many of them lie in front of the film; 4 follow it
 
 
-class ReleaseOptions(Section):
+class ReleaseOptions(FormOptions):
     """What is read of the release."""
 
     segments: tuple[str, ...] = Field(
@@ -65,10 +66,11 @@ class Cc2017Release(Study):
     the first and the last four are not of the film, or 246, of which the first two are not.
     """
 
+    Options = ReleaseOptions
+    options: ReleaseOptions
+
     def __init__(self, source: StudySource) -> None:
         super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options = parse(ReleaseOptions, source.options, where=where)
         for segment in self.options.segments:
             split_of(segment)
         inner = self.root / "video_fmri_dataset"

@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from brainflix.config.base import parse
-from brainflix.config.studies import StudySource
 from brainflix.errors import ConfigError, StudyError
 from brainflix.formats import images
 from brainflix.formats.pickle import read_pickle
 from brainflix.formats.voxel_space import VoxelSpace
-from brainflix.studies.estimates.study import BetaBlock, BetaStudy
+from brainflix.studies.estimates.study import (
+    BetaStudy,
+    BetaTable,
+    join_parts,
+    repeated_trials,
+)
 from brainflix.studies.published.bold_moments.betas import read_pair
 from brainflix.studies.published.bold_moments.stimuli import stimulus_clips
 from brainflix.studies.published.had.events import ONCE, RUNS_A_CYCLE, HadBetaOptions, HadEvents
@@ -26,10 +29,8 @@ from brainflix.studies.study import SPLITS, Clip
 class HadBetas(BetaStudy):
     """What both kinds share; a subclass knows the files and how rows are named."""
 
-    def __init__(self, source: StudySource) -> None:
-        super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options = parse(HadBetaOptions, source.options, where=where)
+    Options = HadBetaOptions
+    options: HadBetaOptions
 
     @functools.cached_property
     def events(self) -> HadEvents:
@@ -111,10 +112,10 @@ class HadCycles(HadBetas):
         cycles = sorted({_cycle(run) for run, _ in self._tables(subject)})
         return [folder / f"ses-action01_task-action_cycle-{k}_beta.dscalar.nii" for k in cycles]
 
-    def read_blocks(self, subject: str) -> list[BetaBlock]:
-        """Return a block a cycle, those of training in front."""
+    def read_tables(self, subject: str) -> list[BetaTable]:
+        """Return a table for each cycle, those of training in front."""
         self._refuse_parts_of_cycles(subject)
-        blocks = []
+        tables = []
         for path in self.beta_files(subject):
             image = images.open_image(path)
             with images.readable(path):
@@ -132,10 +133,12 @@ class HadCycles(HadBetas):
                     where=path,
                 )
             name = f"cycle-{_cycle(min(runs))}"
-            clips = tuple(clip for clip, _ in shown)
-            rows = np.arange(len(clips))
-            blocks.append(BetaBlock(name, splits.pop(), clips, rows, (values[:, None],), path))
-        return sorted(blocks, key=lambda block: block.split, reverse=True)
+            clips = [clip for clip, _ in shown]
+            betas = join_parts([values[:, None]], path)  # (clip, voxel) -> (clip, repeat, voxel)
+            tables += repeated_trials(
+                name, splits.pop(), clips, np.arange(len(clips)), betas, betas.recorded(), path
+            )
+        return sorted(tables, key=lambda table: table.split, reverse=True)
 
     def _refuse_parts_of_cycles(self, subject: str) -> None:
         tested = {_cycle(run) for run in self.options.test_runs}
@@ -182,9 +185,9 @@ class HadPrepared(HadBetas):
             for split in splits
         ]
 
-    def read_blocks(self, subject: str) -> list[BetaBlock]:
-        """Return a block a split and file; regions are parts of one block."""
-        blocks = []
+    def read_tables(self, subject: str) -> list[BetaTable]:
+        """Return a table for each split and file; regions are parts of one table."""
+        tables = []
         files = self._files_by_split(subject)
         for number, paths in enumerate(files, start=1):
             read = [read_betas(path) for path in paths]
@@ -192,18 +195,19 @@ class HadPrepared(HadBetas):
             if any(other != names for _, other in read):
                 raise StudyError("regions differ in the order of their clips", where=paths[0])
             shown = self.named(names, subject, paths[0])
-            parts = tuple(betas for betas, _ in read)
+            betas = join_parts([values for values, _ in read], paths[0])
+            recorded = betas.recorded()
             for split in SPLITS:
                 rows = [k for k, (_, run) in enumerate(shown) if self.events.split(run) == split]
                 label = f"{split}-{number}" if len(files) > 1 else split
-                clips = tuple(shown[row][0] for row in rows)
-                block = BetaBlock(label, split, clips, np.array(rows, dtype=int), parts, paths[0])
-                blocks += [block] if rows else []
-        return sorted(blocks, key=lambda block: block.split, reverse=True)
+                clips = [shown[row][0] for row in rows]
+                places = np.array(rows, dtype=int)
+                tables += repeated_trials(label, split, clips, places, betas, recorded, paths[0])
+        return sorted(tables, key=lambda table: table.split, reverse=True)
 
     def voxels(self, subject: str) -> VoxelSpace:
         """Return the columns, the grayordinates of fsLR when there are as many."""
-        count = self.blocks(subject)[0].voxels
+        count = self.n_voxels(subject)
         position = np.arange(count, dtype=np.int32)[:, None]
         return VoxelSpace(position, (count,), space="fsLR" if count in (59412, 91282) else "")
 

@@ -8,12 +8,13 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import Field
 
-from brainflix.config.base import Positive, Section
+from brainflix.config.base import Positive
 from brainflix.errors import StudyError
 from brainflix.studies.bids.events import read_showings
 from brainflix.studies.bids.index import BidsOptions, list_subjects
 from brainflix.studies.bids.stimuli import Stimuli, Stimulus, clip_name
 from brainflix.studies.captions import read_captions
+from brainflix.studies.options import FormOptions
 
 RUNS_A_CYCLE = 3
 DURATION = 2.0  # s
@@ -24,7 +25,7 @@ ONCE = (
 _RUN = re.compile(r"_task-action_run-0*(\d+)_events\.tsv$")
 
 
-class HadChoices(Section):
+class HadChoices(FormOptions):
     """What all forms of the study share."""
 
     test_runs: tuple[int, ...] = Field(

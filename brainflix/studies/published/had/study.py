@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import ClassVar
 
 from brainflix.studies.bids.index import CIFTI, BidsFile
 from brainflix.studies.bids.recordings import Recording
 from brainflix.studies.bids.stimuli import Stimuli
 from brainflix.studies.bids.study import BidsStudy
-from brainflix.studies.forms import StudyInForms
 from brainflix.studies.published.had.betas import HadCycles, HadPrepared
 from brainflix.studies.published.had.events import (
     ONCE,
@@ -24,13 +22,13 @@ from brainflix.studies.published.had.events import (
     HadEvents,
     HadSeriesOptions,
 )
-from brainflix.studies.readers import READERS
+from brainflix.studies.study import StudyForms
 
 
 class HadFmriprep(BidsStudy):
     """fMRIPrep's time series, if the person has them."""
 
-    OPTIONS: ClassVar = HadSeriesOptions
+    Options = HadSeriesOptions
     options: HadSeriesOptions
 
     @functools.cached_property
@@ -70,7 +68,7 @@ class HadFmriprep(BidsStudy):
 class HadCiftify(HadFmriprep):
     """The published time series: ciftify's, a file a run in a folder a subject."""
 
-    OPTIONS: ClassVar = HadCiftifyOptions
+    Options = HadCiftifyOptions
 
     def subjects(self) -> tuple[str, ...]:
         """Return the subjects that are wanted and have results of ciftify."""
@@ -93,17 +91,13 @@ class HadCiftify(HadFmriprep):
         return self._recordings[subject]
 
 
-@READERS.register("had")
-class Had(StudyInForms):
-    """HAD in one of four forms.
-
-    ``ciftify`` are the published time series, ``cycles`` the published betas, ``fmriprep`` time
-    series of one's own, and ``prepared`` single-trial betas of GLMsingle as pickled arrays.
-    """
-
-    FORMS: ClassVar = {
+# ``ciftify`` are the published time series, ``cycles`` the published betas, ``fmriprep`` time
+# series of one's own, and ``prepared`` single-trial betas of GLMsingle as pickled arrays.
+HAD = StudyForms(
+    {
         "ciftify": HadCiftify,
         "cycles": HadCycles,
         "fmriprep": HadFmriprep,
         "prepared": HadPrepared,
     }
+)
