@@ -169,7 +169,7 @@ def _overlap(first: Clip, second: Clip, path: Path) -> Problem:
         expected="splits that share no stimulus",
         found=f"{first.id} ({first.split}) and {second.id} ({second.split})",
         where=str(path),
-        remedy="put both into one split; a result on such clips is no prediction",
+        remedy="put both into one split; a result on such clips is not a prediction",
     )
 
 

@@ -121,13 +121,13 @@ def _problem(problem: Problem) -> str:
 
 
 def _estimate(check: StudyCheck) -> str:
-    found = check.estimate
-    memory = ", ".join(f"{size(value)} {what}" for what, value in found.memory.items())
-    disk = ", ".join(f"{size(value)} {what}" for what, value in found.disk.items())
-    time = ", ".join(f"{duration(value)} {what}" for what, value in found.time.items())
+    needs = check.estimate
+    memory = ", ".join(f"{size(value)} {what}" for what, value in needs.memory.items())
+    disk = ", ".join(f"{size(value)} {what}" for what, value in needs.disk.items())
+    time = ", ".join(f"{duration(value)} {what}" for what, value in needs.time.items())
     return (
         f"a run needs about\n  memory: {memory}\n"
-        f"  disk:   {size(sum(found.disk.values()))}: {disk}\n"
-        f"  time:   {duration(sum(found.time.values()))} on one core: {time}; "
+        f"  disk:   {size(sum(needs.disk.values()))}: {disk}\n"
+        f"  time:   {duration(sum(needs.time.values()))} on one core: {time}; "
         "generating videos comes on top"
     )

@@ -96,7 +96,7 @@ def make_plan(
         When the bucket cannot be listed, a subject has no files, or a key leads out of the folder.
     """
     root = f"{study.accession}/"
-    found: dict[str, Remote] = {}
+    remotes: dict[str, Remote] = {}
     for prefix in (*study.always, *prefixes):
         before, named, after = (root + prefix).partition("{subject}")
         chosen = [before + subject + after for subject in subjects] if named and subjects else []
@@ -116,8 +116,8 @@ def make_plan(
                     remedy="compare the subject's label and the part with the archive's page, and "
                     "check whether a proxy answers in the archive's place",
                 )
-            found.update(listed)
-    return _sort(found.values(), root, folder)
+            remotes.update(listed)
+    return _sort(remotes.values(), root, folder)
 
 
 def _sort(remotes: Iterable[Remote], root: str, folder: Path) -> FetchPlan:
@@ -193,7 +193,7 @@ def describe(name: str, study: Published, folder: Path) -> str:
 
 
 def listing() -> str:
-    """Return the catalogue, a line a study."""
+    """Return the catalogue, one line per study."""
     lines = []
     for name, study in STUDIES.items():
         how = f"{study.accession}: {', '.join(study.parts)}" if study.accession else "by hand"
@@ -212,19 +212,19 @@ def fetch(
     jobs: int,
     pause: float = 1.0,
 ) -> FetchPlan | None:
-    """Fetch a study's open part and tell where the rest is; return what was done, if anything.
+    """Fetch the open part of a study and print where the rest is; return what was done.
 
     Raises
     ------
     ConfigError
-        For an unknown study, part or a subject's label that is none.
+        For an unknown study or part, or an impossible subject label.
     FetchError
         When something cannot be fetched.
     """
     study, prefixes = find_study(name, part)
     for subject in subjects:
         if not _SUBJECT.match(subject):
-            raise ConfigError("this is no subject's label", expected="sub-01", found=subject)
+            raise ConfigError("this is not a subject's label", expected="sub-01", found=subject)
     print(describe(name, study, folder))
     if not study.accession:
         return None
@@ -240,7 +240,7 @@ def fetch(
     have = sum(item.remote.size for item in plan.there)
     print(
         f"to fetch: {len(plan.items)} files, {size(plan.size)}; "
-        f"there already: {len(plan.there)} files, {size(have)}"
+        f"downloaded before: {len(plan.there)} files, {size(have)}"
     )
     if plan.withheld:
         print(
@@ -255,5 +255,5 @@ def fetch(
     if plan.items:
         announce("fetch", f"reads {len(plan.items)} files, {size(plan.size)}, of {base}")
         download(bucket, plan, folder, jobs)
-    announce("fetch", f"leaves {len(plan.items) + len(plan.there)} files in {folder}")
+    announce("fetch", f"has written {len(plan.items) + len(plan.there)} files to {folder}")
     return plan

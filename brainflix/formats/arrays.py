@@ -40,13 +40,13 @@ def inside(text: str, what: str, where: object, remedy: str) -> PurePosixPath:
     Raises
     ------
     StudyError
-        When it is absolute, leads out of the folder, or is no name that a file can have.
+        When it is absolute, leads out of the folder, or cannot be the name of a file.
     """
     path = PurePosixPath(text.replace("\\", "/"))
     if "\0" in text or any(len(part.encode(errors="replace")) > 255 for part in path.parts):
         raise StudyError(
             f"{what} has a name that no file can have",
-            expected="at most 255 bytes a part, none of them 0",
+            expected="at most 255 bytes in each part, none of them 0",
             found=text[:80],
             where=where,
             remedy=remedy,
@@ -91,9 +91,9 @@ class Hdf5Rows:
     def __init__(self, path: Path, key: str, columns: bool = False) -> None:
         self.path, self.key, self.columns = path, key, columns
         with open_hdf5(path) as file:
-            found = dataset(file, key)
-            self.dtype = found.dtype
-            self.shape = found.shape[::-1] if columns else found.shape
+            values = dataset(file, key)
+            self.dtype = values.dtype
+            self.shape = values.shape[::-1] if columns else values.shape
 
     def whole(self) -> np.ndarray:
         """Return all values."""
@@ -113,10 +113,10 @@ class Hdf5Rows:
         if self.columns:
             return self.whole()[tuple(places)]
         with open_hdf5(self.path) as file:
-            found = dataset(file, self.key)
+            values = dataset(file, self.key)
             rows = np.empty((len(places[0]), self.shape[-1]), dtype=self.dtype)
             for row, place in enumerate(zip(*(axis.tolist() for axis in places), strict=True)):
-                found.read_direct(rows, place, np.s_[row])
+                values.read_direct(rows, place, np.s_[row])
         return rows
 
 
@@ -273,10 +273,10 @@ def _read_mat(path: Path, key: str) -> np.ndarray | Hdf5Rows:
     import scipy.io
 
     try:
-        found = {name: (shape, kind) for name, shape, kind in scipy.io.whosmat(path)}
+        arrays = {name: (shape, kind) for name, shape, kind in scipy.io.whosmat(path)}
     except NotImplementedError:  # version 7.3 is HDF5, with the axes reversed
         return Hdf5Rows(path, key, columns=True)
-    shape, kind = found[_known(key, list(found), path)]
+    shape, kind = arrays[_known(key, list(arrays), path)]
     values = int(np.prod(shape, dtype=object))
     if values > max(SWELL_FREE, SWELL * path.stat().st_size):
         raise StudyError(

@@ -2,7 +2,7 @@
 
 ``dataSet`` is (sample, column). ``metaData`` has as many columns as it; each of its rows is named
 by ``key``: a row such as ROI_V1 or VoxelData holds 1 where a column belongs to it and NaN or 0
-elsewhere; a row such as voxel_x holds a value a voxel.
+elsewhere; a row such as voxel_x holds a value for each voxel.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def refuse_links_out(files: Iterable[Path], root: Path, links_to: Sequence[str] 
     ----------
     files : iterable of Path
         Files as a reader lists them. Files that the configuration itself names outside of the
-        root, such as a raw folder beside it, may lie anywhere below the common parent folder.
+        root, such as a raw folder next to it, may lie anywhere below the common parent folder.
     root : Path
         The study's folder or file; itself it may be a link.
     links_to : sequence of str

@@ -171,7 +171,7 @@ class Run:
             _require(
                 len(self.events) == self.n_volumes,
                 "rows and trials differ in number",
-                expected=f"{len(self.events)} rows, one a trial",
+                expected=f"{len(self.events)} rows, one for each trial",
                 found=self.n_volumes,
                 where=where,
             )

@@ -205,7 +205,7 @@ def test_what_the_stages_would_refuse_fails_by_configuration(capsys, study, tmp_
     assert brainflix("check", "later", "--config", path) == 0
     assert "simulated" in capsys.readouterr().out
     assert brainflix("check", "lost", "--config", path) == 2
-    assert "the study is not there" in capsys.readouterr().out
+    assert "the study does not exist" in capsys.readouterr().out
     assert brainflix("check", "other", "--config", path) == 2
     assert "later, lost, mine" in capsys.readouterr().err
 

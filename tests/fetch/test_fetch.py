@@ -99,9 +99,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         start = int(query.get("continuation-token", 0))
         page, more = matching[start : start + 2], start + 2 < len(matching)
         items = "".join(
-            self.item(key)
-            if key in self.server.content
-            else f"<CommonPrefixes><Prefix>{escape(key)}</Prefix></CommonPrefixes>"
+            f"<CommonPrefixes><Prefix>{escape(key)}</Prefix></CommonPrefixes>"
+            if delimiter and key.endswith(delimiter) and key != prefix
+            else self.item(key)
             for key in page
         )
         token = f"<NextContinuationToken>{start + 2}</NextContinuationToken>" if more else ""

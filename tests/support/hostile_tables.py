@@ -282,6 +282,6 @@ def only_test_runs(root: Path) -> None:
     (root / "sub-01/sub-01_scans.tsv").unlink()
 
 
-@study("the study is not there")
+@study("the study does not exist")
 def nothing_at_all(root: Path) -> None:
     os.rename(root, root.parent / "somewhere")

@@ -2,10 +2,10 @@
 
 A strategy is a name for columns that are usually removed together. They are the ones that
 ``nilearn.interfaces.fmriprep.load_confounds`` (nilearn 0.13) knows, found by the names that
-fMRIPrep gives its columns. nilearn itself is not asked: it wants the image beside the table, takes
+fMRIPrep gives its columns. nilearn itself is not asked: it wants the image next to the table, takes
 1.5 s to import in every job, and removes scrubbed volumes, where here time must stay whole so that
-clips keep their volumes. A spike regressor a volume fits that volume perfectly, which is the same
-for the regression as leaving it out, and leaves 0, the mean, in its place.
+clips keep their volumes. One spike regressor per volume fits that volume perfectly, which is the
+same for the regression as leaving it out, and puts 0, the mean, in its place.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Studies that come as arrays: responses a trial, and pictures, frames or files a clip."""
+"""Studies that come as arrays: responses per trial, and pictures, frames or files for each clip."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class ArraysOptions(Section):
     )
     captions: SplitArrays | None = Field(
         default=None,
-        description="files of captions, .txt (a line a clip), .json, .npy, .pkl or .pt (a list)",
+        description="files of captions: .txt, one line per clip; .json, .npy, .pkl, .pt, a list",
     )
     groups: SplitArrays | None = Field(
         default=None, description="array (clip): clips of one number are never split apart"
@@ -98,7 +98,7 @@ class ArraysOptions(Section):
 
 
 class ArrayStudy(BetaStudy):
-    """A study whose responses have been estimated a trial (betas), described by its options.
+    """A study whose responses have been estimated per trial (betas), described by its options.
 
     ``root`` is the folder or the one file of the arrays, or a YAML file that holds the options
     and lies in the folder of the arrays.
@@ -186,7 +186,7 @@ class ArrayStudy(BetaStudy):
 
     @functools.cached_property
     def _stimuli(self) -> dict[str, ArrayRows | list[Path]]:
-        """The stimuli of each split: arrays (clip, ...), or a file a clip."""
+        """The stimuli of each split: arrays (clip, ...), or one file per clip."""
         named = {"train": self.options.stimuli.train, "test": self.options.stimuli.test}
         return {
             split: listed_files(self._folder(), one)
@@ -322,7 +322,7 @@ class ArrayStudy(BetaStudy):
         if len(shown) != len(kept) or not len(kept):
             raise StudyError(
                 "responses and their clips differ in number",
-                expected=f"{len(kept)} clips, one a trial",
+                expected=f"{len(kept)} clips, one for each trial",
                 found=len(shown),
                 where=responses.where,
             )
@@ -356,7 +356,7 @@ class ArrayStudy(BetaStudy):
         affine = None if arrays.affine is None else np.asarray(self._array(arrays.affine), float)
         if affine is not None and affine.shape != (4, 4):
             raise StudyError(
-                "an affine is no 4 x 4 matrix", found=affine.shape, where=arrays.affine
+                "an affine is not a 4 x 4 matrix", found=affine.shape, where=arrays.affine
             )
         return VoxelSpace(place.astype(np.int32), shape, affine, arrays.space)
 

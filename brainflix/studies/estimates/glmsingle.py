@@ -1,10 +1,10 @@
-"""Any study that GLMsingle was run on: its output folder a subject, and what each trial showed.
+"""Any study that GLMsingle was run on: one output folder per subject, and what each trial showed.
 
 ::
 
     stimuli.tsv                              the clips, as for BIDS derivatives
     stimuli/0001.mp4 ...
-    sub-01/TYPED_FITHRF_GLMDENOISE_RR.npy    or .hdf5 or .mat; in a folder a session if there are
+    sub-01/TYPED_FITHRF_GLMDENOISE_RR.npy    or .hdf5 or .mat; in a folder per session if there are
     sub-01/trials.tsv                        clip or stim_file of each trial, in order
     sub-01/DESIGNINFO.npy                    optional; the order in trials.tsv is compared with it
 
@@ -30,7 +30,7 @@ from brainflix.formats import images
 from brainflix.formats.arrays import inside
 from brainflix.formats.tsv import read_table
 from brainflix.formats.voxel_space import VoxelSpace
-from brainflix.studies.bids.stimuli import Stimuli, read_stimuli, stimulus_file
+from brainflix.studies.bids.stimuli import StimulusTable, read_stimuli, stimulus_file
 from brainflix.studies.estimates.glmsingle_files import SUFFIXES, BetaRows, Betas, stimulus_order
 from brainflix.studies.estimates.study import BetaStudy, BetaTable, ReadRows, clip_sets
 from brainflix.studies.study import Clip, check_groups
@@ -44,7 +44,7 @@ class GlmSingleOptions(Section):
     model: str = Field(
         default="TYPED_FITHRF_GLMDENOISE_RR", description="file of betas, without its suffix"
     )
-    trials: str = Field(default="trials.tsv", description="table of trials beside the betas")
+    trials: str = Field(default="trials.tsv", description="table of trials next to the betas")
     stimuli: str = Field(default="stimuli", description="folder of the clips' files")
     mask: str | None = Field(
         default=None, description="NIfTI on the betas' grid; {subject} stands for the subject"
@@ -77,24 +77,24 @@ class GlmSingleStudy(BetaStudy):
 
     @functools.cached_property
     def _folders(self) -> dict[str, list[Path]]:
-        """The output folders of each subject, a session each."""
-        found: dict[str, list[Path]] = {}
+        """The output folders of each subject, one per session."""
+        folders_of: dict[str, list[Path]] = {}
         for depth in ("*", "*/*", "*/*/*"):
             for suffix in SUFFIXES:
                 for path in sorted(self.root.glob(f"{depth}/{self.options.model}{suffix}")):
                     subject = path.relative_to(self.root).parts[0]
-                    if path.parent not in found.setdefault(subject, []):
-                        found[subject].append(path.parent)
-        if not found:
+                    if path.parent not in folders_of.setdefault(subject, []):
+                        folders_of[subject].append(path.parent)
+        if not folders_of:
             raise StudyError(
                 "the study has no subjects",
                 expected=f"SUBJECT/{self.options.model} with {' or '.join(SUFFIXES)}",
                 found="none",
                 where=self.root,
-                remedy="name the file by the reader's option model, or put a folder a subject into "
-                "the root",
+                remedy="name the file by the reader's option model, or put a folder for each "
+                "subject into the root",
             )
-        return {subject: sorted(folders) for subject, folders in found.items()}
+        return {subject: sorted(folders) for subject, folders in folders_of.items()}
 
     def subjects(self) -> tuple[str, ...]:
         """Return the folders of the root that hold betas."""
@@ -127,15 +127,15 @@ class GlmSingleStudy(BetaStudy):
             ]
         self.known(subject)
         mask = self._mask(subject)
-        found = [table, *([] if mask is None else [mask])]
+        files = [table, *([] if mask is None else [mask])]
         for folder in self._folders[subject]:
             beside = [folder / self.options.trials]
             beside += [folder / f"DESIGNINFO{suffix}" for suffix in SUFFIXES]
-            found += [self._file(folder), *(path for path in beside if path.is_file())]
-        return found
+            files += [self._file(folder), *(path for path in beside if path.is_file())]
+        return files
 
     @functools.cached_property
-    def _stimuli(self) -> Stimuli:
+    def _stimuli(self) -> StimulusTable:
         return read_stimuli(self.root / TABLE, self.options.stimuli)
 
     @functools.cached_property
@@ -146,10 +146,10 @@ class GlmSingleStudy(BetaStudy):
             return {}
         names = list(self._stimuli.by_clip)
         numbers = [table.number(row, "condition") for row in range(len(table.rows))]
-        found = {round(n): name for n, name in zip(numbers, names, strict=True) if n is not None}
-        if len(found) != sum(number is not None for number in numbers):
+        clips = {round(n): name for n, name in zip(numbers, names, strict=True) if n is not None}
+        if len(clips) != sum(number is not None for number in numbers):
             raise StudyError("two clips have one condition", where=self.root / TABLE)
-        return found
+        return clips
 
     def clips(self) -> tuple[Clip, ...]:
         """Return the clips of stimuli.tsv."""
@@ -196,7 +196,7 @@ class GlmSingleStudy(BetaStudy):
             try:
                 order = stimulus_order(folder)
             except StudyError:
-                order = None  # said by notices
+                order = None  # reported by notices
             if order is not None:
                 _compare(order, clips, table)
         else:
@@ -205,7 +205,7 @@ class GlmSingleStudy(BetaStudy):
         if len(clips) != betas.n_trials:
             raise StudyError(
                 "betas and trials differ in number",
-                expected=f"{betas.n_trials} trials, one a beta",
+                expected=f"{betas.n_trials} trials, one for each beta",
                 found=len(clips),
                 where=table if table.is_file() else folder,
                 remedy="list the trials of all runs in the order of recording, nothing left out",
@@ -247,7 +247,7 @@ class GlmSingleStudy(BetaStudy):
         if order is None or not self._conditions:
             raise StudyError(
                 "nothing says which clip each trial showed",
-                expected=f"{self.options.trials} beside the betas, or DESIGNINFO and a column "
+                expected=f"{self.options.trials} next to the betas, or DESIGNINFO and a column "
                 f"condition in {TABLE}",
                 where=folder,
             )
@@ -352,7 +352,7 @@ def _compare(order: np.ndarray, clips: Sequence[str], where: Path) -> None:
     if not len(pairs) == len(conditions) == len(shown):
         raise StudyError(
             "the order of the table is not that of the design",
-            expected="one clip a condition of DESIGNINFO",
+            expected="one clip for each condition of DESIGNINFO",
             found=f"{len(pairs)} pairs of {len(conditions)} conditions and {len(shown)} clips",
             where=where,
             remedy="list the trials in the order of recording, run after run",

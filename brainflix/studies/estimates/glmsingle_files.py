@@ -1,4 +1,4 @@
-"""The files that GLMsingle leaves: betas a trial, and the design that they were estimated with.
+"""The files that GLMsingle writes: betas per trial, and the design that they were estimated with.
 
 Python writes ``TYPED_FITHRF_GLMDENOISE_RR.npy`` (a pickled dictionary) or ``.hdf5`` with
 ``betasmd``, MATLAB writes ``.mat`` with ``modelmd``. Betas are (x, y, z, trial), or (voxel, trial)
@@ -22,7 +22,7 @@ from brainflix.formats.pickle import read_object_npy
 from brainflix.formats.trial_rows import release_pages, transposed
 
 SUFFIXES = (".npy", ".hdf5", ".h5", ".mat")
-BLOCK = 1 << 24  # values held at a time beside the result
+BLOCK = 1 << 24  # values held at a time in addition to the result
 
 
 class Betas:
@@ -79,9 +79,9 @@ class Betas:
     def volumes(self, trials: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the betas of trials of a file that has them one after the other, flat."""
         with open_hdf5(self.path) as file:
-            found = dataset(file, self.key)  # (trial, z, y, x)
+            betas = dataset(file, self.key)  # (trial, z, y, x)
             for trial in trials:
-                yield found[int(trial)].T.reshape(-1)
+                yield betas[int(trial)].T.reshape(-1)
 
     @property
     def by_trial(self) -> bool:
@@ -94,7 +94,7 @@ class Betas:
         Raises
         ------
         StudyError
-            When there are none.
+            When all betas are missing.
         """
         ends = np.array([0, self.n_trials - 1])
         if self.by_trial:
@@ -153,7 +153,7 @@ def stimulus_order(folder: Path) -> np.ndarray | None:
     except (TypeError, ValueError) as error:
         raise StudyError(
             "the design holds no order of stimuli",
-            expected="stimorder, a number a trial",
+            expected="stimorder, one number per trial",
             found=type(order).__name__,
             where=path,
         ) from error

@@ -60,7 +60,7 @@ def picture_frames(values: np.ndarray, options: PictureOptions, where: str) -> n
         values = values[None]
     if values.ndim != 4 or values.shape[-1] != 3:
         raise StudyError(
-            "a stimulus is no picture",
+            "a stimulus is not a picture",
             expected="(pixel) with height and width, (height, width[, 3]) or (frame, h, w, 3)",
             found=values.shape,
             where=where,
@@ -81,7 +81,7 @@ def picture_frames(values: np.ndarray, options: PictureOptions, where: str) -> n
 def _unflatten(
     values: np.ndarray, height: int, width: int, order: Literal["C", "F"], where: str
 ) -> np.ndarray:
-    """Return (height, width) or, for three values a pixel, (height, width, 3)."""
+    """Return (height, width) or, for three values per pixel, (height, width, 3)."""
     shapes: Sequence[tuple[int, ...]] = ((height, width), (height, width, 3))
     for shape in shapes:
         if values.size == np.prod(shape):

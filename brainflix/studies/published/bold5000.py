@@ -1,6 +1,6 @@
 """BOLD5000 (Chang et al. 2019): about 5,000 pictures, 113 of them repeated, which are the test set.
 
-Responses are the release 2.0 betas of five regions a hemisphere,
+Responses are the release 2.0 betas of five regions per hemisphere,
 ``BOLD5000_GLMsingle_ROI_betas/py/CSI1_GLMbetas-*_LHEarlyVis.npy`` (trial, voxel), in the order of
 ``BOLD5000_Stimuli/Stimuli_Presentation_Lists/CSI1/CSI1_sess01/CSI_sess01_run01.txt`` and so on.
 """
@@ -65,12 +65,12 @@ class Bold5000Study(BetaStudy):
     def _betas(self) -> dict[str, dict[str, Path]]:
         """Subject to region to file."""
         folder = self.root / self.options.betas
-        found: dict[str, dict[str, Path]] = {}
+        files: dict[str, dict[str, Path]] = {}
         for path in sorted(folder.glob("*.npy")):
             match = _FILE.match(path.name)
             if match is not None:
-                found.setdefault(match.group(1), {})[match.group(2)] = path
-        if not found:
+                files.setdefault(match.group(1), {})[match.group(2)] = path
+        if not files:
             raise StudyError(
                 "the study has no subjects",
                 expected="files CSI1_GLMbetas-*_LHEarlyVis.npy",
@@ -78,7 +78,7 @@ class Bold5000Study(BetaStudy):
                 where=folder,
                 remedy="unpack BOLD5000_GLMsingle_ROI_betas, or name a folder by the option betas",
             )
-        return found
+        return files
 
     def subjects(self) -> tuple[str, ...]:
         """Return the subjects as the files name them: CSI1 to CSI4."""
@@ -123,7 +123,7 @@ class Bold5000Study(BetaStudy):
             if path.is_file():
                 return path
         raise StudyError(
-            "the list of repeated pictures is missing, which tells training and test apart",
+            "the list of repeated pictures is missing, which separates training from test",
             expected=f"Scene_Stimuli/{_REPEATED}",
             found="nothing",
             where=self.stimuli,
@@ -222,7 +222,7 @@ class Bold5000Study(BetaStudy):
         )
 
     def clips(self) -> tuple[Clip, ...]:
-        """Return a clip a picture that a subject on disk saw."""
+        """Return a clip for each picture that a subject on disk saw."""
         clips = tuple(self._clips.values())
         check_groups(clips)
         return clips
@@ -257,7 +257,7 @@ class Bold5000Study(BetaStudy):
                 expected=f"{len(shown)} trials, as listed",
                 found=lengths,
                 where=f"{subject}, {self.root}",
-                remedy="restore the subject's lists, one a run",
+                remedy="restore the subject's lists, one for each run",
             )
         tables = []
         for split in ("train", "test"):

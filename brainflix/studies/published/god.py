@@ -52,20 +52,20 @@ class GodStudy(BetaStudy):
     @functools.cached_property
     def _files(self) -> dict[str, Path]:
         """The file of each subject; npz before BData where there are both."""
-        found: dict[str, Path] = {}
+        files: dict[str, Path] = {}
         for pattern in (_BDATA, _NPZ):
             for path in sorted(self.root.iterdir()) if self.root.is_dir() else ():
                 match = pattern.match(path.name)
                 if match is not None:
-                    found[f"sub-{int(match.group(1)):02d}"] = path
-        if not found:
+                    files[f"sub-{int(match.group(1)):02d}"] = path
+        if not files:
             raise StudyError(
                 "the study has no subjects",
                 expected="files sbj_1.npz or Subject1.h5",
                 found="none of them",
                 where=self.root,
             )
-        return found
+        return files
 
     def subjects(self) -> tuple[str, ...]:
         """Return the subjects by number: sbj_1.npz is sub-01."""
@@ -149,7 +149,7 @@ class GodStudy(BetaStudy):
             ) from error
 
     def clips(self) -> tuple[Clip, ...]:
-        """Return a clip a picture; pictures of one category are one group."""
+        """Return a clip for each picture; pictures of one category are one group."""
         clips = []
         for split, names in self._names.items():
             files = (

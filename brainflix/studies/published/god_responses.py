@@ -168,7 +168,7 @@ class NpzResponses(GodResponses):
         """Whether test responses are single trials."""
         if self.options.test == "single" and self.order is None:
             raise StudyError(
-                "the order of the single test trials cannot be told",
+                "the order of the single test trials cannot be determined",
                 expected="rows of arr_1 whose averages are arr_2",
                 found="no order by picture or by repeat that fits",
                 where=self.path,
@@ -196,7 +196,7 @@ class NpzResponses(GodResponses):
             if len(clips) != rows:
                 raise StudyError(
                     "responses and pictures differ in number",
-                    expected=f"{rows} pictures, one a response",
+                    expected=f"{rows} pictures, one for each response",
                     found=len(clips),
                     where=self.path,
                 )

@@ -1,8 +1,9 @@
-"""MOSAIC: eight studies of one preprocessing on fsLR-32k, an HDF5 file a subject.
+"""MOSAIC: eight studies of one preprocessing on fsLR-32k, one HDF5 file per subject.
 
-``sub-01_BMD.hdf5`` (or ``sub-01_BMD_crc32-....hdf5``) holds a group ``betas`` with a dataset a
-trial, ``sub-01_BMD_stimulus-0001_phase-train_rep-0``, of 91,282 grayordinates. Merged files hold
-such a group a subject. Stimuli come from the original studies and lie in a folder ``stimuli``.
+``sub-01_BMD.hdf5`` (or ``sub-01_BMD_crc32-....hdf5``) holds a group ``betas`` with a dataset for
+each trial, ``sub-01_BMD_stimulus-0001_phase-train_rep-0``, of 91,282 grayordinates. Merged files
+hold such a group for each subject. Stimuli come from the original studies and lie in a folder
+``stimuli``.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class MosaicOptions(Section):
         default=(), description="subjects that share this study's clips; empty for all on disk"
     )
     template: str | None = Field(
-        default=None, description="any CIFTI-2 file of 91k grayordinates, which tells their places"
+        default=None, description="any CIFTI-2 file of 91k grayordinates, which gives their places"
     )
     captions: str | None = Field(
         default=None, description="YAML or JSON file: a stimulus' name to its captions"
@@ -62,27 +63,27 @@ class MosaicStudy(BetaStudy):
     @functools.cached_property
     def _files(self) -> dict[str, tuple[Path, str]]:
         """Subject to its file and the group in it."""
-        found: dict[str, tuple[Path, str]] = {}
+        files: dict[str, tuple[Path, str]] = {}
         if self.root.is_file():
             with open_hdf5(self.root) as file:
-                found = {
+                files = {
                     name: (self.root, f"{name}/betas") for name in file if "betas" in file[name]
                 }
         else:
             for path in sorted(self.root.rglob("*")):
                 match = _FILE.match(path.name)
                 if match is not None and path.is_file():
-                    found.setdefault(match.group(1), (path, "betas"))
-        wanted = self.options.subjects or tuple(found)
-        lacking = sorted(set(wanted) - set(found))
-        if lacking or not found:
+                    files.setdefault(match.group(1), (path, "betas"))
+        wanted = self.options.subjects or tuple(files)
+        lacking = sorted(set(wanted) - set(files))
+        if lacking or not files:
             raise StudyError(
                 "the study lacks subjects",
                 expected=", ".join(lacking) or "files such as sub-01_BMD.hdf5",
-                found=", ".join(sorted(found)) or "none",
+                found=", ".join(sorted(files)) or "none",
                 where=self.root,
             )
-        return {subject: found[subject] for subject in wanted}
+        return {subject: files[subject] for subject in wanted}
 
     def subjects(self) -> tuple[str, ...]:
         """Return subjects as MOSAIC names them: sub-01_BMD."""
@@ -149,7 +150,7 @@ class MosaicStudy(BetaStudy):
         return [self._files[subject][0], *template]
 
     def clips(self) -> tuple[Clip, ...]:
-        """Return a clip a stimulus that a subject saw."""
+        """Return a clip for each stimulus that a subject saw."""
         clips = []
         captions = {} if self._captions is None else named_captions(self._captions)
         for name in self._stimuli():
@@ -226,7 +227,9 @@ class MosaicStudy(BetaStudy):
             first = dataset(file, f"{group}/{self._trials[subject][0][3]}")
             if len(first.shape) != 1 or first.dtype.kind not in "fiu":
                 raise StudyError(
-                    "a trial is no vector of numbers", found=(first.shape, first.dtype), where=path
+                    "a trial is not a vector of numbers",
+                    found=(first.shape, first.dtype),
+                    where=path,
                 )
             return int(first.shape[0])
 

@@ -255,7 +255,7 @@ def test_an_implausible_repetition_time_is_refused(broken):
 
 
 def test_missing_study_and_missing_subject(movie, tmp_path):
-    complains(lambda: source_files(source(tmp_path / "no")), "the study is not there", "nothing")
+    complains(lambda: source_files(source(tmp_path / "no")), "the study does not exist", "nothing")
     complains(lambda: source_files(source(movie[0]), "sub-09"), "sub-01, sub-02", "found: sub-09")
 
 

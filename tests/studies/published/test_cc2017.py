@@ -165,11 +165,11 @@ def test_captions_from_a_file(release):
     assert study.clips()[1].captions == ()
     assert release / "captions.json" in study.files()
     (release / "captions.json").write_text(json.dumps({"seg1_0000": [3]}))
-    complains(study.clips, "captions are no texts", "seg1_0000")
+    complains(study.clips, "captions are not texts", "seg1_0000")
 
 
 def test_missing_files_are_named(release, tmp_path):
-    complains(lambda: source_files(source(tmp_path / "no")), "the study is not there")
+    complains(lambda: source_files(source(tmp_path / "no")), "the study does not exist")
     complains(lambda: source_files(source(release), "subject9"), "subject1", "found: subject9")
     complains(
         lambda: source_files(source(release), "subject1"), "a run is missing", "seg4_1", "segments"

@@ -22,7 +22,7 @@ from brainflix.formats.pickle import read_pickle
 from brainflix.formats.surfaces import STRUCTURES, joined_vertices
 from brainflix.formats.trial_rows import JoinedRows
 from brainflix.formats.voxel_space import VoxelSpace
-from brainflix.studies.bids.stimuli import Stimuli
+from brainflix.studies.bids.stimuli import StimulusTable
 from brainflix.studies.estimates.study import (
     GLMSINGLE,
     BetaStudy,
@@ -36,8 +36,9 @@ from brainflix.studies.published.bold_moments.stimuli import (
     ANNOTATIONS,
     STIMULI,
     read_annotations,
-    stimulus_clips,
 )
+from brainflix.studies.published.pickled_pairs import read_pair
+from brainflix.studies.published.stimulus_files import stimulus_clips
 from brainflix.studies.study import SPLITS, Clip
 
 _NUMBER = re.compile(r"(\d{4})(\.mp4)?$")
@@ -56,7 +57,7 @@ class BmdBetaOptions(FormOptions):
     template: str | None = Field(
         default=None,
         description="of fsLR32k: a CIFTI file of the same grayordinates, such as a series of "
-        "fMRIPrep, that tells structure and vertex of each",
+        "fMRIPrep, which gives structure and vertex of each",
     )
     pattern: str = Field(
         default="{subject}/prepared_allvoxel_pkl/{region}_betas-GLMsingle_type-typed_z=1.pkl",
@@ -82,7 +83,7 @@ class BmdBetas(BetaStudy):
         """Return the parts of a split's betas and the name of each row's stimulus."""
 
     @functools.cached_property
-    def stimuli(self) -> Stimuli:
+    def stimuli(self) -> StimulusTable:
         """The clips that the annotations list."""
         return read_annotations(self.root / self.options.annotations)
 
@@ -94,7 +95,7 @@ class BmdBetas(BetaStudy):
         """Return the subjects whose first file of betas exists."""
         if not self.root.is_dir():
             raise StudyError(
-                "the study is not there",
+                "the study does not exist",
                 expected="the folder of ds005165",
                 found="a file" if self.root.exists() else "nothing",
                 where=self.root,
@@ -180,32 +181,8 @@ class BmdBetas(BetaStudy):
         return (GLMSINGLE,)
 
 
-def read_pair(path: Path) -> tuple[np.ndarray, Sequence[Any]]:
-    """Return a pickled pair: betas (clip, repeat, voxel) and stimulus names.
-
-    Raises
-    ------
-    StudyError
-        When the pickle holds something else, or more than data.
-    """
-    found = read_pickle(path)
-    if not (
-        isinstance(found, tuple | list)
-        and len(found) == 2
-        and isinstance(found[0], np.ndarray)
-        and isinstance(found[1], list | tuple | np.ndarray)
-    ):
-        raise StudyError(
-            "the pickle holds no betas",
-            expected="a pair: an array (clip, repeat, voxel) and a list of stimulus names",
-            found=type(found).__name__,
-            where=path,
-        )
-    return found[0], list(found[1])
-
-
 class BmdFsaverage(BmdBetas):
-    """Betas on fsaverage, a pair of files a split, one a hemisphere."""
+    """Betas on fsaverage, two files per split, one for each hemisphere."""
 
     SIDES: ClassVar = ("left", "right")
 
@@ -235,7 +212,7 @@ class BmdFsaverage(BmdBetas):
 
 
 class BmdFsLR(BmdBetas):
-    """Betas of the 91,282 grayordinates of fsLR, a file a split."""
+    """Betas of the 91,282 grayordinates of fsLR, one file per split."""
 
     def beta_files(self, subject: str) -> list[Path]:
         """Return the two files of a subject."""
@@ -269,10 +246,10 @@ class BmdFsLR(BmdBetas):
 
 
 class BmdRegions(BmdBetas):
-    """Betas by region: a dictionary of arrays a region, both splits in it."""
+    """Betas by region: one dictionary of arrays per region, both splits in it."""
 
     def beta_files(self, subject: str) -> list[Path]:
-        """Return a file a region."""
+        """Return a file for each region."""
         return [
             self.root / self.options.pattern.format(subject=subject, region=region)
             for region in self.options.regions
@@ -281,15 +258,15 @@ class BmdRegions(BmdBetas):
     def _tables(self, subject: str) -> list[tuple[Path, Mapping[str, Any]]]:
         tables = []
         for path in self.beta_files(subject):
-            found = read_pickle(path)
-            if not isinstance(found, Mapping):
+            content = read_pickle(path)
+            if not isinstance(content, Mapping):
                 raise StudyError(
                     "the pickle holds no betas",
                     expected="a dictionary with train_data_allvoxel and test_data_allvoxel",
-                    found=type(found).__name__,
+                    found=type(content).__name__,
                     where=path,
                 )
-            tables.append((path, found))
+            tables.append((path, content))
         return tables
 
     def read_split(self, subject: str, split: str) -> tuple[tuple[np.ndarray, ...], Sequence[Any]]:

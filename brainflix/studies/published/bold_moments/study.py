@@ -8,7 +8,7 @@ from pydantic import Field
 
 from brainflix.config.base import Positive
 from brainflix.studies.bids.index import BidsOptions
-from brainflix.studies.bids.stimuli import Stimuli
+from brainflix.studies.bids.stimuli import StimulusTable
 from brainflix.studies.bids.study import BidsStudy
 from brainflix.studies.options import FormOptions
 from brainflix.studies.published.bold_moments.betas import BmdFsaverage, BmdFsLR, BmdRegions
@@ -34,7 +34,7 @@ class BmdSeries(BidsStudy):
     Options = BmdSeriesOptions
 
     @functools.cached_property
-    def stimuli(self) -> Stimuli:
+    def stimuli(self) -> StimulusTable:
         """The clips that the annotations list."""
         return read_annotations(self.stimuli_table)
 

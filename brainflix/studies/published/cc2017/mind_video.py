@@ -82,7 +82,7 @@ class MindVideoArrays(Prepared):
         return values
 
     def runs(self, subject: str) -> tuple[Run, ...]:
-        """Return a run a segment."""
+        """Return a run for each segment."""
         trialwise, duration = self.options.rows == "trials", self.options.clip_duration
         runs = []
         for split in SPLITS:

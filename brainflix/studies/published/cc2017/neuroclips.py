@@ -74,16 +74,16 @@ class NeuroClipsTensors(Prepared, BetaStudy):
     def read_captions(self, split: str) -> list[tuple[str, ...]]:
         """Return the captions of each clip: a text, or a list of texts."""
         path = self.caption_file(split)
-        found = open_tensors(path)
-        if isinstance(found, np.ndarray) and found.dtype.kind in "fiu":
+        captions = open_tensors(path)
+        if isinstance(captions, np.ndarray) and captions.dtype.kind in "fiu":
             raise StudyError(
                 "the captions are numbers, such as embeddings",
                 expected="a list of texts",
-                found=f"{found.dtype}, {found.shape}",
+                found=f"{captions.dtype}, {captions.shape}",
                 where=path,
                 remedy="set the reader's option captions: false",
             )
-        return [different(one, path) for one in found]
+        return [different(one, path) for one in captions]
 
     def read_tables(self, subject: str) -> list[BetaTable]:
         """Return a table for each segment."""

@@ -80,7 +80,7 @@ class Prepared(Study):
         """Return the labels of the subjects whose training responses exist."""
         if not self.root.is_dir():
             raise StudyError(
-                "the study is not there",
+                "the study does not exist",
                 expected="a folder of arrays",
                 found="a file" if self.root.exists() else "nothing",
                 where=self.root,
@@ -153,16 +153,16 @@ class Prepared(Study):
         return clips
 
     def _named(self, split: str, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        found = self.read_captions(split)
-        if len(found) != len(names):
+        captions = self.read_captions(split)
+        if len(captions) != len(names):
             raise StudyError(
                 "captions and clips differ in number",
                 expected=len(names),
-                found=len(found),
+                found=len(captions),
                 where=self.caption_file(split),
                 remedy="download the file again, or set the reader's option captions: false",
             )
-        return dict(zip(names, found, strict=True))
+        return dict(zip(names, captions, strict=True))
 
     def frames(self, clip: Clip) -> np.ndarray:
         """Return a clip's frames, uint8 (frame, height, width, 3)."""
@@ -176,7 +176,7 @@ def columns(counts: dict[str, int], where: Path) -> VoxelSpace:
     if len(set(counts.values())) != 1:
         raise StudyError(
             "training and test responses differ in voxels",
-            expected="one number of voxels a subject",
+            expected="one number of voxels per subject",
             found=counts,
             where=where,
         )
@@ -209,5 +209,5 @@ def different(values: Any, path: Path) -> tuple[str, ...]:
     """Return the different texts of one clip in their order."""
     if isinstance(values, np.ndarray):
         values = values.ravel().tolist()
-    found = texts(list(values) if isinstance(values, tuple) else values, path)
-    return tuple(dict.fromkeys(found))
+    captions = texts(list(values) if isinstance(values, tuple) else values, path)
+    return tuple(dict.fromkeys(captions))

@@ -1,4 +1,4 @@
-"""CC2017 as Purdue University releases it: a folder a segment, CIFTI and MNI files in each."""
+"""CC2017 as Purdue University releases it: one folder per segment, CIFTI and MNI files in each."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Cc2017Release(Study):
         """Return the folders subject1, subject2 and so on that hold fmri."""
         if not self.folder.is_dir():
             raise StudyError(
-                "the study is not there",
+                "the study does not exist",
                 expected="the folder video_fmri_dataset, or the one that it lies in",
                 found="a file" if self.folder.exists() else "nothing",
                 where=self.folder,
@@ -133,7 +133,7 @@ class Cc2017Release(Study):
                     expected=path,
                     found="nothing",
                     where=self.folder / "stimuli",
-                    remedy="unpack the bundle of the stimuli beside the subjects, or list the "
+                    remedy="unpack the bundle of the stimuli next to the subjects, or list the "
                     "segments that you have by the reader's option segments",
                 )
         return files + ([] if self.options.captions is None else [self._caption_file])

@@ -1,4 +1,4 @@
-"""Betas of HAD: the published ones, a file a cycle, and single-trial ones as pickled arrays."""
+"""Betas of HAD: the published ones, one file per cycle, and single-trial ones as pickled arrays."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from brainflix.studies.estimates.study import (
     join_parts,
     repeated_trials,
 )
-from brainflix.studies.published.bold_moments.betas import read_pair
-from brainflix.studies.published.bold_moments.stimuli import stimulus_clips
 from brainflix.studies.published.had.events import ONCE, RUNS_A_CYCLE, HadBetaOptions, HadEvents
+from brainflix.studies.published.pickled_pairs import read_pair
+from brainflix.studies.published.stimulus_files import stimulus_clips
 from brainflix.studies.study import SPLITS, Clip
 
 
@@ -104,10 +104,10 @@ def _stem(name: str) -> str:
 
 
 class HadCycles(HadBetas):
-    """The published betas: a dscalar a cycle, (clip, grayordinate), named by the clips."""
+    """The published betas: one dscalar per cycle, (clip, grayordinate), named by the clips."""
 
     def beta_files(self, subject: str) -> list[Path]:
-        """Return a file a cycle, as many as the person's runs make."""
+        """Return a file for each cycle, as many as the person's runs make."""
         folder = self.root / "derivatives/ciftify" / subject / "results"
         cycles = sorted({_cycle(run) for run, _ in self._tables(subject)})
         return [folder / f"ses-action01_task-action_cycle-{k}_beta.dscalar.nii" for k in cycles]
@@ -161,7 +161,7 @@ def _cycle(run: int) -> int:
 
 
 class HadPrepared(HadBetas):
-    """Single-trial betas as pickles: a pair a split, or a dictionary of all trials a region.
+    """Single-trial betas as pickles: a pair per split, or a dictionary of all trials per region.
 
     A pair is an array (clip, 1, voxel) and the names of the clips; a dictionary has
     ``data_allvoxel`` (clip, 1, voxel) and ``stim_order``. Splits are those of the person's runs,
@@ -173,7 +173,7 @@ class HadPrepared(HadBetas):
         return [path for files in self._files_by_split(subject) for path in files]
 
     def _files_by_split(self, subject: str) -> list[list[Path]]:
-        """Return a file a region, for each split that the pattern tells apart."""
+        """Return a file per region, for each split that the pattern names."""
         pattern = self.options.pattern
         splits = SPLITS if "{split}" in pattern else ("",)
         regions = self.options.regions if "{region}" in pattern else ("",)
@@ -220,16 +220,16 @@ def read_betas(path: Path) -> tuple[np.ndarray, list[str]]:
     StudyError
         When it holds neither a pair nor a dictionary of these.
     """
-    found = read_pickle(path)
-    if not isinstance(found, Mapping):
+    content = read_pickle(path)
+    if not isinstance(content, Mapping):
         pair = read_pair(path)
         return pair[0], [str(name) for name in pair[1]]
-    betas, order = found.get("data_allvoxel"), found.get("stim_order")
+    betas, order = content.get("data_allvoxel"), content.get("stim_order")
     if not isinstance(betas, np.ndarray) or order is None:
         raise StudyError(
             "the pickle holds no betas",
             expected="data_allvoxel and stim_order",
-            found=", ".join(str(key) for key in found),
+            found=", ".join(str(key) for key in content),
             where=path,
         )
     return betas, [str(name) for name in order]
