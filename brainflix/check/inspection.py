@@ -73,9 +73,9 @@ def inspect(path: Path) -> str:
 
 
 def _hdf5(path: Path) -> list[str]:
-    """Describe an artifact, or an HDF5 file of somebody else."""
+    """Describe an artifact, or an HDF5 file of another program."""
     if path.is_file() and not _is_ours(path):
-        head = f"{path}: {size(path.stat().st_size)}, HDF5, no artifact of brainflix"
+        head = f"{path}: {size(path.stat().st_size)}, HDF5, not an artifact of brainflix"
         return [head, *_arrays(path)]
     with open_artifact(path, None) as file:
         return _artifact(path, file)
@@ -98,7 +98,7 @@ def _artifact(path: Path, file: h5py.File) -> list[str]:
     kind, code = str(attributes["kind"]), str(attributes.get("code", ""))
     configuration = json.loads(attributes.get("configuration", "{}"))
     lines = [
-        f"{path}: {size(path.stat().st_size)}, {kind}, whole (its checksum is right)",
+        f"{path}: {size(path.stat().st_size)}, {kind}, complete (its checksum is right)",
         f"made by    {_maker(kind, code)}, brainflix {attributes.get('package_version')}",
     ]
     digest = hashlib.sha256(str(attributes.get("configuration", "{}")).encode()).hexdigest()[:12]
@@ -133,9 +133,9 @@ def _state(name: str, digest: str) -> str:
     """Return whether an input is still what it was."""
     path = Path(name)
     if not path.is_file():
-        return "no longer there"
+        return "deleted since"
     if path.stat().st_size > COMPARED:
-        return "there, too large to be compared at once"
+        return "present, but too large to be compared at once"
     return UNCHANGED if file_digest(path) == digest else "changed since"
 
 

@@ -44,7 +44,7 @@ def find_runs(source: StudySource, subject: str, findings: Findings) -> SubjectR
 
     A reader ends at the first fault. Where it can leave runs out (the option ``ignore_runs``), the
     run that its error names is left out and the study is read again; otherwise, and for faults
-    that name no run, every file is looked at by itself.
+    that name no run, every file is looked at alone.
     """
     ignored = list(source.options.get("ignore_runs", ()))
     options = dict(source.options)
@@ -80,7 +80,7 @@ def _run_named(error: BrainflixError) -> str | None:
 
 
 def _probe_files(study: Study, subject: str, findings: Findings) -> None:
-    """Look at each file by itself: does its header, or its text, make sense?"""
+    """Look at each file alone, and note a header or a text that cannot be read."""
     try:
         files = study.files(subject)
     except BrainflixError:

@@ -87,24 +87,24 @@ def check_study(
 def _subjects(study: Study, wanted: Sequence[str], findings: Findings) -> list[str]:
     """Return the subjects that exist, noting those that do not."""
     try:
-        there = study.subjects()
+        known = study.subjects()
     except BrainflixError as error:
         findings.error(error)
         return []
     for subject in wanted:
-        if subject not in there:
+        if subject not in known:
             findings.add(
                 Problem(
                     "fails",
                     "the subject is not in the study",
-                    expected=", ".join(there) or "subjects",
+                    expected=", ".join(known) or "subjects",
                     found=subject,
                     where=str(study.root),
                 )
             )
-    if not there:
+    if not known:
         findings.add(Problem("fails", "the study has no subjects", where=str(study.root)))
-    return [subject for subject in wanted or there if subject in there]
+    return [subject for subject in wanted or known if subject in known]
 
 
 def _read(runs: dict[str, SubjectRuns], deadline: Deadline, findings: Findings) -> None:

@@ -15,7 +15,7 @@ TOP = ("dataset_description.json", "participants.tsv", "README", "CHANGES", "LIC
 
 @dataclass(frozen=True)
 class ByHand:
-    """Something that a person has to get.
+    """A part of a study that has to be downloaded by hand.
 
     Parameters
     ----------

@@ -39,14 +39,14 @@ class FetchPlan:
     ----------
     items : tuple of Download
         What is to be downloaded.
-    there : tuple of Download
+    present : tuple of Download
         What was downloaded before.
     withheld : int
         Films and pictures that lie in the bucket and are not fetched, see :data:`MEDIA`.
     """
 
     items: tuple[Download, ...]
-    there: tuple[Download, ...]
+    present: tuple[Download, ...]
     withheld: int
 
     @property
@@ -121,7 +121,7 @@ def make_plan(
 
 
 def _sort(remotes: Iterable[Remote], root: str, folder: Path) -> FetchPlan:
-    items, there, withheld = [], [], 0
+    items, present, withheld = [], [], 0
     for remote in remotes:
         path = local_path(remote.key, root, folder)
         if path is None:
@@ -129,10 +129,10 @@ def _sort(remotes: Iterable[Remote], root: str, folder: Path) -> FetchPlan:
         if path.suffix.lower() in MEDIA:
             withheld += 1
         elif is_there(remote, path):
-            there.append(Download(remote, path))
+            present.append(Download(remote, path))
         else:
             items.append(Download(remote, path))
-    return FetchPlan(tuple(items), tuple(there), withheld)
+    return FetchPlan(tuple(items), tuple(present), withheld)
 
 
 def download(bucket: Bucket, plan: FetchPlan, folder: Path, jobs: int) -> None:
@@ -174,7 +174,7 @@ def download(bucket: Bucket, plan: FetchPlan, folder: Path, jobs: int) -> None:
 
 
 def describe(name: str, study: Published, folder: Path) -> str:
-    """Return what a person should know of a study before downloading it."""
+    """Return licence, citation and origin of a study as text."""
     lines = [study.title, f"  licence: {study.licence}", f"  cite: {study.citation}"]
     if study.accession:
         page = f"https://openneuro.org/datasets/{study.accession}"
@@ -230,21 +230,21 @@ def fetch(
         return None
     bucket = Bucket(base, pause)
     plan = make_plan(bucket, study, prefixes, subjects, folder)
-    if not plan.items and not plan.there:
+    if not plan.items and not plan.present:
         raise FetchError(
             "the archive has no such files",
             expected=", ".join(prefixes),
             found="nothing",
             where=f"{base}, {study.accession}",
         )
-    have = sum(item.remote.size for item in plan.there)
+    have = sum(item.remote.size for item in plan.present)
     print(
         f"to fetch: {len(plan.items)} files, {size(plan.size)}; "
-        f"downloaded before: {len(plan.there)} files, {size(have)}"
+        f"downloaded before: {len(plan.present)} files, {size(have)}"
     )
     if plan.withheld:
         print(
-            f"left alone: {plan.withheld} films and pictures, which may be under terms of their own"
+            f"not downloaded: {plan.withheld} films and pictures, which may have terms of their own"
         )
     if dry_run:
         for item in plan.items[:SHOWN]:
@@ -255,5 +255,5 @@ def fetch(
     if plan.items:
         announce("fetch", f"reads {len(plan.items)} files, {size(plan.size)}, of {base}")
         download(bucket, plan, folder, jobs)
-    announce("fetch", f"has written {len(plan.items) + len(plan.there)} files to {folder}")
+    announce("fetch", f"has written {len(plan.items) + len(plan.present)} files to {folder}")
     return plan

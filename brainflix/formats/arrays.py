@@ -217,7 +217,7 @@ def _known(key: str, names: list[str], path: Path) -> str:
 
 
 def _chosen(arrays: Mapping[str, np.ndarray], key: str | None, path: Path) -> np.ndarray:
-    """Return the array of a name; without a name the only one there is."""
+    """Return the array of a name; without a name the only one in the file."""
     if key is None and len(arrays) == 1:
         return next(iter(arrays.values()))
     return arrays[_known(key or "a name, since there are several", list(arrays), path)]

@@ -1,4 +1,4 @@
-"""Datasets of strangers' HDF5 files: links that leave the file and sizes that lie are refused."""
+"""Datasets of HDF5 files of any origin; links out of the file and false sizes are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pickles from strangers, read by an interpreter that knows data and calls nothing.
+"""Pickles of any origin, read by an interpreter that knows data and calls nothing.
 
 A pickle is a program. Python's own unpickler runs it; this one interprets the instructions that
 make numbers, texts and containers, and knows a handful of constructors by name, which it carries

@@ -192,7 +192,7 @@ def test_one_subject_is_fetched_and_nothing_twice(server, tmp_path, capsys):
     assert str(tmp_path / "stimulus_set/stimuli") in text
     before = len(server.requests)
     again = run(server, tmp_path)
-    assert (len(again.items), len(again.there)) == (0, len(WANTED))
+    assert (len(again.items), len(again.present)) == (0, len(WANTED))
     assert len(server.requests) == before
 
 

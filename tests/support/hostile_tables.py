@@ -115,7 +115,7 @@ each(
         "sidecar_binary": (
             lambda root: (root / SIDECAR).write_bytes(bytes(range(256))), ("sidecar", SIDECAR),
         ),
-        "sidecar_a_list": (sidecar("[2.0]"), ("sidecar is no object", SIDECAR)),
+        "sidecar_a_list": (sidecar("[2.0]"), ("sidecar is not an object", SIDECAR)),
         "sidecar_bottomless": (sidecar(long_list(100_000)), ("sidecar cannot be read", SIDECAR)),
         "sidecar_time_is_text": (sidecar('{"RepetitionTime": "2.0"}'), ("RepetitionTime", SIDECAR)),
         "sidecar_time_is_nan": (sidecar('{"RepetitionTime": NaN}'), ("RepetitionTime", SIDECAR)),

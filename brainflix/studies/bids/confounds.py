@@ -81,7 +81,7 @@ def read_confounds(path: Path, names: Sequence[str], n_volumes: int) -> np.ndarr
     Parameters
     ----------
     path : Path
-        The table, a line a volume.
+        The table, one line per volume.
     names : sequence of str
         Columns, wildcards and strategies, see :func:`choose_columns`.
     n_volumes : int

@@ -116,7 +116,7 @@ def _single(showing: Showing, stimulus: Stimulus) -> Event:
 
 
 def _cut(showing: Showing, parts: Sequence[Stimulus]) -> list[Event]:
-    """Return an event a clip of a movie that starts at the showing's onset."""
+    """Return one event for each clip of a movie that starts at the showing's onset."""
     events = []
     for part in parts:
         if part.duration is None:

@@ -192,7 +192,7 @@ def test_reliable_vertices_and_responses(study_root, tmp_path, form):
 
 
 def test_missing_files_are_named(broken, tmp_path):
-    complains(lambda: source_files(source(tmp_path / "no", form="fsaverage")), "not there")
+    complains(lambda: source_files(source(tmp_path / "no", form="fsaverage")), "does not exist")
     fsaverage = source(broken, form="fsaverage")
     complains(lambda: source_files(fsaverage, "sub-07"), "not in the study", "sub-01")
     (broken / f"{PAIR}test_hemi-right_normalized.pkl").unlink()

@@ -56,15 +56,15 @@ class BmdBetaOptions(FormOptions):
     )
     template: str | None = Field(
         default=None,
-        description="of fsLR32k: a CIFTI file of the same grayordinates, such as a series of "
-        "fMRIPrep, which gives structure and vertex of each",
+        description="for the form fsLR32k: a CIFTI file of the same grayordinates, such as a "
+        "series of fMRIPrep, which gives structure and vertex of each",
     )
     pattern: str = Field(
         default="{subject}/prepared_allvoxel_pkl/{region}_betas-GLMsingle_type-typed_z=1.pkl",
-        description="of regions: the files; {subject} and {region} are replaced",
+        description="for the form regions: its files; {subject} and {region} are replaced",
     )
     regions: tuple[str, ...] = Field(
-        default=("Group41",), min_length=1, description="of regions: joined side by side"
+        default=("Group41",), min_length=1, description="for the form regions: which are joined"
     )
 
 

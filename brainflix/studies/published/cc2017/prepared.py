@@ -37,14 +37,17 @@ def segment_clips(split: str, segments: int, length: int) -> list[tuple[str, ...
 class PreparedOptions(FormOptions):
     """What is read of the arrays."""
 
-    clip_duration: Positive = Field(default=2.0, description="s")
+    clip_duration: Positive = Field(default=2.0, description="duration of a clip in s")
     captions: bool = Field(default=True, description="read the captions where their file exists")
     rows: Literal["trials", "volumes"] = Field(
         default="trials",
-        description="of MinD-Video: a row is the response to its clip, or a volume of a run; the "
-        "delay is in the rows already, so set preprocessing.response.delay to 0 for volumes",
+        description="for the form mind_video: a row is the response to its clip, or a volume of a "
+        "run; the delay is in the rows already, so set preprocessing.response.delay to 0 for "
+        "volumes",
     )
-    clips_per_segment: int = Field(default=240, ge=1, description="of NeuroClips")
+    clips_per_segment: int = Field(
+        default=240, ge=1, description="clips of a segment in the form neuroclips"
+    )
 
 
 class Prepared(Study):

@@ -46,13 +46,13 @@ class ReleaseOptions(FormOptions):
         description="drop the volumes before and after the film, as published; false keeps them, "
         "so that the responses to a segment's last clips are whole",
     )
-    clip_duration: Positive = Field(default=2.0, description="s")
+    clip_duration: Positive = Field(default=2.0, description="duration of a clip in s")
     voxels: Literal["cortex", "all"] = Field(
-        default="cortex", description="of the CIFTI: the first 59,412 grayordinates, or all 91,282"
+        default="cortex", description="for the form cifti: the first 59,412 grayordinates, or all"
     )
     mask: str | None = Field(
         default=None,
-        description="of the MNI files: a mask relative to the root; by default, what is not 0",
+        description="for the form mni: a mask relative to the root; by default, what is not 0",
     )
     captions: str | None = Field(
         default=None, description="JSON of clip to captions, relative to the root"

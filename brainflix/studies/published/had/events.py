@@ -66,10 +66,12 @@ class HadBetaOptions(HadChoices):
     pattern: str = Field(
         default="derivatives/GLM/{subject}/prepared_betas/"
         "{subject}_organized_betas_task-{split}_normalized.pkl",
-        description="of prepared: the files; {subject}, {split} and {region} are replaced",
+        description="for the form prepared: its files; {subject}, {split}, {region} are replaced",
     )
     regions: tuple[str, ...] = Field(
-        default=("Group41",), min_length=1, description="of prepared, where pattern has {region}"
+        default=("Group41",),
+        min_length=1,
+        description="for the form prepared, if {region} is in pattern",
     )
 
 
@@ -181,7 +183,7 @@ class HadEvents:
         return StimulusTable(stimuli.values(), self.root)
 
     def missing(self, subject: str, run: str, path: Path) -> StudyError:
-        """Return the error for a run whose series or betas are not there."""
+        """Return the error for a run whose series or betas are missing."""
         return StudyError(
             "a run is missing",
             expected=path,
