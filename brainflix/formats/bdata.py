@@ -128,6 +128,8 @@ def voxel_grid(data: BData, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray
     place = np.stack(axes, axis=1)  # type: ignore[arg-type]  # (voxel, 3), mm
     affine = np.eye(4)
     index = np.empty(place.shape, dtype=np.int32)
+    # The voxels' mm along each axis are multiples of one step from the lowest; the step is the
+    # smallest gap, and whatever does not come out as whole numbers is not a regular grid.
     for axis in range(3):
         levels = np.unique(place[:, axis])
         step = float(np.diff(levels).min()) if len(levels) > 1 else 1.0

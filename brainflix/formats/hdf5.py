@@ -102,11 +102,12 @@ def take_rows(values: Any, index: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    found : h5py.Dataset
+    values : h5py.Dataset
         The dataset.
     index : ndarray of int, shape (row,)
         Any order, repeats allowed.
     """
+    # each stretch of consecutive rows is one read into its place; the asked order comes last
     wanted, back = np.unique(index, return_inverse=True)
     rows = np.empty((len(wanted), *values.shape[1:]), dtype=values.dtype)
     breaks = np.flatnonzero(np.diff(wanted) > 1) + 1

@@ -107,7 +107,7 @@ def read_surface_header(path: Path) -> SeriesHeader:
     else:
         raise StudyError(
             "the surface file is not a time series",
-            expected="an array (vertex) a volume, or one array (vertex, volume)",
+            expected="an array (vertex) for each volume, or one array (vertex, volume)",
             found=f"{head.arrays} arrays, the first {tuple(sizes)}",
             where=path,
         )
@@ -163,6 +163,7 @@ def read_surface_rows(paths: Sequence[Path], voxels: VoxelSpace) -> np.ndarray:
             where=paths[0],
             remedy="choose one space by the reader's option space, or preprocess the run again",
         )
+    # (volume, vertex): each hemisphere fills its own columns, so no copy of the whole is made
     rows = np.empty((lengths.pop(), vertices), dtype=np.float32)
     first = 0
     for path, header in zip(paths, headers, strict=True):

@@ -148,6 +148,8 @@ def _tensor(
         or len(shape) != len(strides)
     ):
         raise not_data("a tensor made in an unusual way", f"{shape}, {strides}"[:80])
+    # how many values the view has, and the last place of the storage that it reaches; a stride of 0
+    # would repeat the storage, so a view may not have more values than that
     count, last = 1, offset
     for size, stride in zip(shape, strides, strict=True):
         count *= size

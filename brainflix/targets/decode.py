@@ -73,6 +73,8 @@ def decode_excerpts(
     open_clips: dict[int, Frames] = {}
     filled: dict[int, int] = defaultdict(int)
     last: tuple[object, Frames] = (None, np.empty(0, np.uint8))
+    # (excerpt, frame) times in one list: the video is decoded once, and a clip is passed on as soon
+    # as its last frame is decoded, so few are held
     for index, frame in frames_at(path, times.reshape(-1)):
         if frame is not last[0]:
             last = (frame, resize_frame(frame, options.height, options.width))
@@ -109,6 +111,7 @@ def sample_array(frames: ArrayLike, options: StimuliConfig, where: object = None
             found=f"{array.dtype}, {array.shape}",
             where=where,
         )
+    # the stored frames on screen at the middles of equal parts; each is resized once
     chosen = np.floor(frame_times(0.0, len(array), options.frames)).astype(int)
     small = {k: resize_frame(array[k], options.height, options.width) for k in set(chosen.tolist())}
     return np.stack([small[k] for k in chosen.tolist()])

@@ -33,7 +33,7 @@ BIG = f"{BETAS}/sub-01/prepared_betas/a b+ü.pkl"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """A bucket; ``server.faults`` holds what goes wrong with a key, one entry a request."""
+    """A bucket; ``server.faults`` holds what goes wrong with a key, one entry per request."""
 
     protocol_version = "HTTP/1.1"
 
@@ -356,7 +356,7 @@ def test_a_subject_or_part_that_is_not_there(server, tmp_path):
         run(server, tmp_path, subjects=("sub-77",))
     with pytest.raises(ConfigError, match="no such part"):
         run(server, tmp_path, part="everything")
-    with pytest.raises(ConfigError, match="no subject's label"):
+    with pytest.raises(ConfigError, match="not a subject's label"):
         run(server, tmp_path, subjects=("../x",))
 
 

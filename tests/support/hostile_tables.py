@@ -179,7 +179,7 @@ each(
         ),
         "captions_bottomless": (
             stimuli("stim_file\tsplit\tcaptions\nseg01.mp4\ttrain\t" + "[" * 100_000 + "\n"),
-            ("no JSON list",),
+            ("not a JSON list",),
         ),
         "stimuli_empty": (stimuli(""), ("table is empty",)),
         "stimuli_of_the_wrong_columns": (stimuli("a\tb\n1\t2\n"), ("names no stimuli",)),

@@ -110,6 +110,7 @@ def read_confounds(path: Path, names: Sequence[str], n_volumes: int) -> np.ndarr
         [[table.number(row, name, None) or 0.0 for name in chosen] for row in range(n_volumes)],
         dtype=np.float64,
     ).reshape(n_volumes, len(chosen))
+    # n/a counts as 0 in the sums: the mean is that of the known cells, and takes the others' place
     known = np.array([[bool(row[name]) for name in chosen] for row in table.rows], dtype=bool)
     known = known.reshape(values.shape)
     mean = values.sum(axis=0, where=known) / np.maximum(known.sum(axis=0), 1)

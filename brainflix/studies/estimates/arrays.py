@@ -311,6 +311,7 @@ class ArrayStudy(BetaStudy):
         responses = self._trial_rows(part)
         count = len(self._names.get(split, ()))
         kept = np.arange(len(responses))
+        # (clip, repeat): trials are the recorded repeats, and the clip is the first index
         if len(responses.lead) == 2:
             kept = np.flatnonzero(responses.recorded())
             shown = kept // responses.lead[1]

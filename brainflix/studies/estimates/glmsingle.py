@@ -312,6 +312,7 @@ class GlmSingleStudy(BetaStudy):
     def _read(self, subject: str, rows: np.ndarray) -> np.ndarray:
         """Return the betas of some trials, float32 (trial, voxel)."""
         values = np.empty((len(rows), len(self._place(subject)[0])), dtype=np.float32)
+        # Rows count over all sessions: each session fills those of the wanted rows that it holds.
         first = 0
         for betas in self._rows(subject):
             count = betas.betas.n_trials

@@ -66,6 +66,7 @@ class Betas:
             values: Any = self.source
             if isinstance(self.source, Hdf5Rows):
                 values = dataset(stack.enter_context(open_hdf5(self.path)), self.key)
+            # Slabs along x: flat indices in C order of a slab are one stretch of the sorted voxels.
             plane = int(np.prod(values.shape[1:-1]))
             step = max(BLOCK // (plane * values.shape[-1]), 1)
             for first in range(0, values.shape[0], step):
@@ -98,8 +99,8 @@ class Betas:
         """
         ends = np.array([0, self.n_trials - 1])
         if self.by_trial:
-            rows = np.stack(list(self.volumes(ends)))
-        else:
+            rows = np.stack(list(self.volumes(ends)))  # (trial, voxel)
+        else:  # (voxel, trial) -> (trial, voxel)
             everywhere = np.arange(int(np.prod(self.shape)))
             rows = np.concatenate([slab[:, ends] for _, slab in self.slabs(everywhere)]).T
         inside = np.flatnonzero(np.isfinite(rows).all(axis=0))

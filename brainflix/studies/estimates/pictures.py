@@ -47,6 +47,7 @@ def picture_frames(values: np.ndarray, options: PictureOptions, where: str) -> n
     StudyError
         When the values do not fit the described size, or leave 0-255 after scaling.
     """
+    # order of axes: channels last, then rows before columns
     if options.channels == "first" and values.ndim >= 3:
         values = np.moveaxis(values, -3, -1)
     size = (options.height, options.width)
@@ -54,6 +55,7 @@ def picture_frames(values: np.ndarray, options: PictureOptions, where: str) -> n
         values = _unflatten(values, int(size[0] or 0), int(size[1] or 0), options.order, where)
     elif options.order == "F" and values.ndim >= 2:
         values = values.swapaxes(-2, -1) if values.ndim == 2 else values.swapaxes(-3, -2)
+    # (height, width) -> (height, width, 3) -> (frame, height, width, 3)
     if values.ndim == 2:
         values = np.repeat(values[..., None], 3, axis=-1)
     if values.ndim == 3:

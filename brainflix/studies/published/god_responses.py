@@ -150,12 +150,15 @@ class NpzResponses(GodResponses):
         labels = self.arrays.get("arr_4")
         if labels is not None and labels.shape == (len(single),) and labels.dtype.kind in "iu":
             candidates.insert(0, np.asarray(labels))
+        # A candidate is right when the averages that follow from it are those of arr_2, compared in
+        # some 64 voxels spread over the regions, within a thousandth of their deviation.
         columns = self.columns[:: max(len(self.columns) // 64, 1)]
         values, means = np.asarray(single)[:, columns], averaged[:, columns]
         for candidate in candidates:
             counts = np.bincount(candidate, minlength=count)
             if len(counts) != count or counts.min() < 1:
                 continue
+            # (trial, voxel) -> (picture, voxel): sums of each picture's trials, then their means
             sums = np.zeros(means.shape)
             np.add.at(sums, candidate, values)
             scale = float(np.nanstd(means)) or 1.0

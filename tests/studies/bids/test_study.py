@@ -1,4 +1,4 @@
-"""The bids reader on tiny studies written as fMRIPrep leaves them, whole and broken."""
+"""The bids reader on tiny studies written as fMRIPrep writes them, whole and broken."""
 
 import fnmatch
 import gzip
@@ -165,7 +165,7 @@ def test_without_a_table_the_events_name_the_clips(broken):
     assert {clip.group for clip in clips} == {"seg01", "seg02", "seg03", "seg04", "test"}
     assert {clip.split for clip in clips if clip.group == "test"} == {"test"}
     assert len(study.runs("sub-01")[0].events) == 6
-    with pytest.raises(ConfigError, match="nothing tells which runs train"):
+    with pytest.raises(ConfigError, match="nothing says which runs train"):
         open_study(source(broken)).clips()
 
 
@@ -370,7 +370,7 @@ def test_damaged_event_tables(broken):
     path.write_text("onset\tduration\tstim_file\nfour\t24\tseg01.mp4\n")
     complains(open_runs, "holds no number", "four")
     path.write_text("onset\tduration\n4\t24\n")
-    complains(open_runs, "do not tell what was shown", "stim_file")
+    complains(open_runs, "do not say what was shown", "stim_file")
     path.write_text("onset\tduration\tstim_file\n4\t24\tn/a\n")
     complains(open_runs, "no event of the run shows a stimulus", "train_tasks")
     path.write_text("")
@@ -430,7 +430,7 @@ def test_two_clips_of_one_name_and_a_broken_caption(broken):
     path.write_text(text.replace("seg02_00", "seg01_00"))
     complains(lambda: open_study(source(broken)).clips(), "two clips have one name", "seg01_00")
     path.write_text(text.replace('"[""clip 0 of seg01""]"', "[clip"))
-    complains(lambda: open_study(source(broken)).clips(), "no JSON list", "line 2")
+    complains(lambda: open_study(source(broken)).clips(), "not a JSON list", "line 2")
 
 
 def test_a_clip_in_training_and_test_runs_without_a_table(broken):

@@ -213,7 +213,7 @@ def test_pictures_that_are_none():
     refused(
         ("leaves the range",), lambda: picture_frames(np.full((4, 4), 300.0), PictureOptions(), "")
     )
-    refused(("no picture",), lambda: picture_frames(np.zeros(12), PictureOptions(), ""))
+    refused(("not a picture",), lambda: picture_frames(np.zeros(12), PictureOptions(), ""))
     small = PictureOptions(height=3, width=3)
     refused(("another size", "3 x 3"), lambda: picture_frames(np.zeros(12), small, ""))
 
