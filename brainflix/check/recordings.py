@@ -267,7 +267,7 @@ def _check_even_repeats(runs: Sequence[Run], subject: str, findings: Findings) -
             )
 
 
-def facts(subject: str, subject_runs: SubjectRuns) -> SubjectFacts:
+def subject_facts(subject: str, subject_runs: SubjectRuns) -> SubjectFacts:
     """Return a subject's line of the table."""
     runs = subject_runs.runs
     train = [run for run in runs if run.split == "train"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,34 +32,6 @@ SAFETENSORS = {
     "U8": "u1",
     "BOOL": "?",
 }
-
-
-def inside(text: str, what: str, where: object, remedy: str) -> PurePosixPath:
-    """Return a path relative to a study's folder.
-
-    Raises
-    ------
-    StudyError
-        When it is absolute, leads out of the folder, or cannot be the name of a file.
-    """
-    path = PurePosixPath(text.replace("\\", "/"))
-    if "\0" in text or any(len(part.encode(errors="replace")) > 255 for part in path.parts):
-        raise StudyError(
-            f"{what} has a name that no file can have",
-            expected="at most 255 bytes in each part, none of them 0",
-            found=text[:80],
-            where=where,
-            remedy=remedy,
-        )
-    if path.is_absolute() or PureWindowsPath(text).drive or ".." in path.parts:
-        raise StudyError(
-            f"{what} lies outside of the study",
-            expected="a relative path without ..",
-            found=text,
-            where=where,
-            remedy=remedy,
-        )
-    return path
 
 
 def read_array(path: Path, key: str | None) -> np.ndarray:

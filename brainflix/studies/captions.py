@@ -38,7 +38,7 @@ def read_json_object(path: Path, what: str) -> dict[str, Any]:
     return content
 
 
-def texts(value: object, where: object) -> tuple[str, ...]:
+def caption_texts(value: object, where: object) -> tuple[str, ...]:
     """Return one text or a list of texts as a tuple.
 
     Raises
@@ -57,4 +57,4 @@ def texts(value: object, where: object) -> tuple[str, ...]:
 def read_captions(path: Path) -> Mapping[str, tuple[str, ...]]:
     """Return the captions of each clip from a JSON object of clip names to texts."""
     content = read_json_object(path, "captions")
-    return {clip: texts(value, f"{path}, {clip}") for clip, value in content.items()}
+    return {clip: caption_texts(value, f"{path}, {clip}") for clip, value in content.items()}

@@ -223,7 +223,7 @@ def read_sidecar(path: Path | None) -> dict[str, Any]:
     return content
 
 
-def seconds(sidecar: dict[str, Any], key: str, where: Path | None) -> float | None:
+def sidecar_seconds(sidecar: dict[str, Any], key: str, where: Path | None) -> float | None:
     """Return a time of a sidecar in s, None when it is not given."""
     value = sidecar.get(key)
     if value is None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from brainflix.errors import StudyError, VideoError
-from brainflix.formats.arrays import inside
+from brainflix.formats.links import path_within
 from brainflix.formats.tsv import Table, read_table
 from brainflix.formats.video import open_video
 from brainflix.studies.study import SPLITS
@@ -92,7 +92,7 @@ def stimulus_file(text: str, folder: str, where: str) -> str:
     StudyError
         When it is absolute or leads out of the study.
     """
-    path = inside(
+    path = path_within(
         text,
         "a stimulus",
         where,

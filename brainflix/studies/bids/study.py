@@ -23,7 +23,12 @@ from brainflix.studies.bids.confounds import read_confounds
 from brainflix.studies.bids.events import Showing, presentations, recording_showings
 from brainflix.studies.bids.index import CIFTI, GIFTI, HEMISPHERES, BidsOptions, list_subjects
 from brainflix.studies.bids.masks import masked_voxels
-from brainflix.studies.bids.recordings import Recording, list_recordings, read_sidecar, seconds
+from brainflix.studies.bids.recordings import (
+    Recording,
+    list_recordings,
+    read_sidecar,
+    sidecar_seconds,
+)
 from brainflix.studies.bids.stimuli import (
     Stimulus,
     StimulusTable,
@@ -224,7 +229,7 @@ class BidsStudy(Study):
     ) -> Run:
         header = read_series_header(recording.paths)
         sidecar = read_sidecar(recording.sidecar)
-        given = seconds(sidecar, "RepetitionTime", recording.sidecar)
+        given = sidecar_seconds(sidecar, "RepetitionTime", recording.sidecar)
         repetition_time = images.plausible_seconds(given) if given else header.repetition_time
         repetition_time = self.options.repetition_time or repetition_time
         if repetition_time is None:
@@ -244,7 +249,7 @@ class BidsStudy(Study):
             repetition_time=repetition_time,
             n_volumes=header.n_volumes,
             events=events,
-            start_time=seconds(sidecar, "StartTime", recording.sidecar) or 0.0,
+            start_time=sidecar_seconds(sidecar, "StartTime", recording.sidecar) or 0.0,
             confounds=recording.confounds,
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from brainflix.config.loading import read_yaml
 from brainflix.errors import StudyError
-from brainflix.formats.arrays import inside
+from brainflix.formats.links import path_within
 from brainflix.formats.pickle import read_object_npy, read_pickle
 from brainflix.formats.torch import open_tensors
 from brainflix.studies.bids.stimuli import clip_name
@@ -42,7 +42,7 @@ def listed_files(root: Path, reference: str) -> list[Path]:
         When the list is empty, a file is missing or lies outside of the study, or two share a name.
     """
     remedy = "put the stimuli into the study's folder"
-    place = root / inside(reference, "a list of stimuli", root, remedy)
+    place = root / path_within(reference, "a list of stimuli", root, remedy)
     if reference.endswith("/"):
         files = sorted(path for path in place.glob("*") if path.suffix.lower() in STIMULI)
         if not files:
@@ -54,7 +54,7 @@ def listed_files(root: Path, reference: str) -> list[Path]:
         lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError("a list cannot be read", found=error, where=place) from error
-    files = [root / inside(line, "a stimulus", place, remedy) for line in lines if line]
+    files = [root / path_within(line, "a stimulus", place, remedy) for line in lines if line]
     if len(set(files)) < len(files) or not files:
         raise StudyError(
             "a list of stimuli is empty or names one twice",

@@ -15,7 +15,8 @@ from brainflix.config.base import Positive, Section
 from brainflix.config.loading import read_yaml
 from brainflix.config.studies import StudySource
 from brainflix.errors import ConfigError, StudyError
-from brainflix.formats.arrays import ArrayRows, inside, open_rows, read_array
+from brainflix.formats.arrays import ArrayRows, open_rows, read_array
+from brainflix.formats.links import path_within
 from brainflix.formats.trial_rows import Axis, TrialRows
 from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.bids.stimuli import video_duration
@@ -149,7 +150,7 @@ class ArrayStudy(BetaStudy):
             return self.root, reference
         file, _, key = reference.partition(":")
         where = f"options of study {self.root}"
-        path = inside(file, "an array file", where, "put the file into the study's folder")
+        path = path_within(file, "an array file", where, "put the file into the study's folder")
         return self.root / path, key or None
 
     def _array(self, reference: str) -> np.ndarray:

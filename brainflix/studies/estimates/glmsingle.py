@@ -27,7 +27,7 @@ from brainflix.config.base import Section
 from brainflix.config.studies import StudySource
 from brainflix.errors import StudyError
 from brainflix.formats import images
-from brainflix.formats.arrays import inside
+from brainflix.formats.links import path_within
 from brainflix.formats.tsv import read_table
 from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.bids.stimuli import StimulusTable, read_stimuli, stimulus_file
@@ -109,7 +109,9 @@ class GlmSingleStudy(BetaStudy):
             return None
         text = self.options.mask.replace("{subject}", subject)
         where = f"the reader's option mask of study {self.root}"
-        return self.root / inside(text, "a mask", where, "put the mask into the study's folder")
+        return self.root / path_within(
+            text, "a mask", where, "put the mask into the study's folder"
+        )
 
     def files(self, subject: str | None = None) -> list[Path]:
         """Return a subject's betas, tables and mask, or the clips' files and their table."""

@@ -116,7 +116,7 @@ def clip_sets(split: str, clips: Sequence[str], size: int | None = None) -> dict
     return {clip: f"{split}_set-{number // width + 1:02d}" for number, clip in enumerate(order)}
 
 
-def in_sets(count: int, size: int) -> list[np.ndarray]:
+def consecutive_sets(count: int, size: int) -> list[np.ndarray]:
     """Return the numbers 0 to ``count`` in consecutive sets of about ``size``, int64 each."""
     return np.array_split(np.arange(count), max(1, round(count / size)))
 

@@ -18,7 +18,8 @@ from pydantic import Field
 from brainflix.config.base import Section
 from brainflix.config.studies import StudySource
 from brainflix.errors import ConfigError, StudyError
-from brainflix.formats.arrays import inside, open_rows
+from brainflix.formats.arrays import open_rows
+from brainflix.formats.links import path_within
 from brainflix.formats.pickle import read_object_npy
 from brainflix.formats.trial_rows import JoinedRows, TrialRows
 from brainflix.studies.bids.stimuli import clip_name
@@ -193,7 +194,9 @@ class Bold5000Study(BetaStudy):
         where = f"the reader's option captions of study {self.root}"
         named = self.options.captions
         captions = (
-            named_captions(self.root / inside(named, "a file", where, "put it into the folder"))
+            named_captions(
+                self.root / path_within(named, "a file", where, "put it into the folder")
+            )
             if named
             else {}
         )

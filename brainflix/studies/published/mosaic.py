@@ -20,8 +20,8 @@ from brainflix.config.base import Section
 from brainflix.config.studies import StudySource
 from brainflix.errors import StudyError
 from brainflix.formats import images
-from brainflix.formats.arrays import inside
 from brainflix.formats.hdf5 import dataset, open_hdf5
+from brainflix.formats.links import path_within
 from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.bids.stimuli import condition_name, video_duration
 from brainflix.studies.estimates.array_clips import named_captions
@@ -120,7 +120,7 @@ class MosaicStudy(BetaStudy):
     @functools.cached_property
     def _paths(self) -> dict[str, Path]:
         """Each stimulus file by its stem."""
-        folder = self.folder / inside(
+        folder = self.folder / path_within(
             self.options.stimuli, "the stimuli", self.root, "put them into the study's folder"
         )
         files = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in _STIMULI)
@@ -133,7 +133,7 @@ class MosaicStudy(BetaStudy):
         return (
             None
             if named is None
-            else self.folder / inside(named, "a file", where, "put it into the folder")
+            else self.folder / path_within(named, "a file", where, "put it into the folder")
         )
 
     def _stimuli(self) -> list[str]:

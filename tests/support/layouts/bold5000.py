@@ -1,4 +1,4 @@
-"""BOLD5000, small, as it lies on disk: betas of regions, lists per run, pictures of three sources."""
+"""BOLD5000, small, as it lies on disk: betas of regions, lists, pictures of three sources."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from brainflix.studies.estimates.study import (
     GLMSINGLE,
     BetaStudy,
     BetaTable,
-    in_sets,
+    consecutive_sets,
     join_parts,
     repeated_trials,
 )
@@ -147,7 +147,7 @@ class BmdBetas(BetaStudy):
                 )
             recorded = betas.recorded()
             size = self.options.clips_per_set if split == "train" else len(clips)
-            sets = in_sets(len(clips), max(size, 1))
+            sets = consecutive_sets(len(clips), max(size, 1))
             for number, places in enumerate(sets, start=1):
                 label = f"{split}_set-{number:02d}" if len(sets) > 1 else split
                 chosen = [clips[place] for place in places]

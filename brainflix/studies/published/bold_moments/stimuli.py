@@ -9,7 +9,7 @@ from typing import Any
 
 from brainflix.errors import StudyError
 from brainflix.studies.bids.stimuli import Stimulus, StimulusTable
-from brainflix.studies.captions import read_json_object, texts
+from brainflix.studies.captions import caption_texts, read_json_object
 from brainflix.studies.study import SPLITS
 
 ANNOTATIONS = "derivatives/stimuli_metadata/annotations.json"
@@ -50,7 +50,7 @@ def _stimulus(name: str, entry: Any, path: Path) -> Stimulus:
         duration=DURATION,
         split=split,
         group=name,
-        captions=texts(entry.get("text_descriptions", []), where),
+        captions=caption_texts(entry.get("text_descriptions", []), where),
         attributes={
             label: common
             for label, key in LABELS.items()

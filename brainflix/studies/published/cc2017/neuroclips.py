@@ -17,7 +17,7 @@ from brainflix.studies.estimates.study import (
 )
 from brainflix.studies.published.cc2017.prepared import (
     Prepared,
-    different,
+    distinct_captions,
     segment_clips,
 )
 from brainflix.studies.study import SPLITS
@@ -83,7 +83,7 @@ class NeuroClipsTensors(Prepared, BetaStudy):
                 where=path,
                 remedy="set the reader's option captions: false",
             )
-        return [different(one, path) for one in captions]
+        return [distinct_captions(one, path) for one in captions]
 
     def read_tables(self, subject: str) -> list[BetaTable]:
         """Return a table for each segment."""

@@ -19,7 +19,7 @@ from pydantic import Field
 from brainflix.config.base import Positive
 from brainflix.errors import StudyError
 from brainflix.formats.voxel_space import VoxelSpace
-from brainflix.studies.captions import texts
+from brainflix.studies.captions import caption_texts
 from brainflix.studies.options import FormOptions
 from brainflix.studies.study import SPLITS, Clip, Study, check_groups
 
@@ -174,7 +174,7 @@ class Prepared(Study):
         return as_pixels(self.stored_frames(split, number), where)
 
 
-def columns(counts: dict[str, int], where: Path) -> VoxelSpace:
+def column_space(counts: dict[str, int], where: Path) -> VoxelSpace:
     """Return a space of columns of which nothing else is known, or refuse unequal counts."""
     if len(set(counts.values())) != 1:
         raise StudyError(
@@ -208,9 +208,9 @@ def as_pixels(values: np.ndarray, where: str) -> np.ndarray:
     return np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
 
 
-def different(values: Any, path: Path) -> tuple[str, ...]:
+def distinct_captions(values: Any, path: Path) -> tuple[str, ...]:
     """Return the different texts of one clip in their order."""
     if isinstance(values, np.ndarray):
         values = values.ravel().tolist()
-    captions = texts(list(values) if isinstance(values, tuple) else values, path)
+    captions = caption_texts(list(values) if isinstance(values, tuple) else values, path)
     return tuple(dict.fromkeys(captions))

@@ -243,7 +243,7 @@ class Cc2017Cifti(Cc2017Release):
         """Return the grayordinates, or those that the file calls cortex."""
         path = self.runs(subject)[0].paths[0]
         space = images.read_grayordinates(path, "fsLR")
-        return cortex(space, path) if self.options.voxels == "cortex" else space
+        return cortex_space(space, path) if self.options.voxels == "cortex" else space
 
 
 class Cc2017Mni(Cc2017Release):
@@ -283,7 +283,7 @@ def _first_volume(path: Path, header: images.SeriesHeader) -> np.ndarray:
     return np.isfinite(values) & (values != 0)
 
 
-def cortex(space: VoxelSpace, path: Path) -> VoxelSpace:
+def cortex_space(space: VoxelSpace, path: Path) -> VoxelSpace:
     """Return the grayordinates of the cortex; all others of a CIFTI file lie behind them."""
     structure = np.asarray(space.structure, dtype=str)
     kept = np.isin(structure, list(STRUCTURES.values()))
