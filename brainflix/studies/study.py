@@ -287,19 +287,19 @@ class Study(ABC):
         return None
 
 
-@dataclass(frozen=True)
 class StudyForms:
-    """The forms in which one study is published; the option ``form`` names the one on disk.
+    """A study that is published in several forms; the option ``form`` names the one on disk.
 
-    Parameters
+    Attributes
     ----------
-    classes : mapping of str to type of Study
+    FORMS : mapping of str to type of Study
         The reader of each form; the first is the default.
     """
 
-    classes: Mapping[str, type[Study]]
+    FORMS: ClassVar[Mapping[str, type[Study]]]
 
-    def choose(self, source: StudySource) -> type[Study]:
+    @classmethod
+    def choose(cls, source: StudySource) -> type[Study]:
         """Return the reader of the form that the options name.
 
         Raises
@@ -307,14 +307,14 @@ class StudyForms:
         ConfigError
             For an unknown form.
         """
-        form = source.options.get("form", next(iter(self.classes)))
-        if not isinstance(form, str) or form not in self.classes:
+        form = source.options.get("form", next(iter(cls.FORMS)))
+        if not isinstance(form, str) or form not in cls.FORMS:
             raise ConfigError(
                 f"unknown form of the study: {form!r}",
-                expected="one of " + ", ".join(self.classes),
+                expected="one of " + ", ".join(cls.FORMS),
                 where=f"options.form of study {source.root}",
             )
-        return self.classes[form]
+        return cls.FORMS[form]
 
 
 def check_groups(clips: Sequence[Clip]) -> None:

@@ -401,7 +401,7 @@ def test_what_cannot_be_fetched_is_told_with_page_terms_and_folder(name, tmp_pat
 
 
 def test_each_study_of_the_catalogue_has_its_reader():
-    from brainflix.studies.readers import READERS
+    from brainflix.components import READERS
 
     for study in STUDIES.values():
         assert study.reader in READERS

@@ -6,17 +6,18 @@ import sys
 import pytest
 from support.complaints import complains
 
+from brainflix.components import READERS
 from brainflix.config.base import Section
 from brainflix.config.studies import StudySource
 from brainflix.errors import ConfigError
 from brainflix.provenance import imported_modules
-from brainflix.studies.readers import READERS, open_study, reader_class, reader_options
+from brainflix.studies.readers import open_study, reader_class, reader_options
 from brainflix.studies.study import Study, StudyForms
 
 
 def classes(name):
     reader = READERS[name]
-    return list(reader.classes.values()) if isinstance(reader, StudyForms) else [reader]
+    return list(reader.FORMS.values()) if issubclass(reader, StudyForms) else [reader]
 
 
 def source(reader, **options):
@@ -29,7 +30,7 @@ def test_each_reader_names_its_options(name):
         assert issubclass(reader, Study)
         assert issubclass(reader.Options, Section)
         assert reader.Options.model_fields
-        assert ("form" in reader.Options.model_fields) == isinstance(READERS[name], StudyForms)
+        assert ("form" in reader.Options.model_fields) == issubclass(READERS[name], StudyForms)
     assert READERS.module(name) in sys.modules
 
 

@@ -20,11 +20,12 @@ from support.studies_on_disk import (
     write_video,
 )
 
+from brainflix.components import READERS
 from brainflix.config.studies import StudySource
 from brainflix.errors import ConfigError, StudyError, VideoError
 from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.bids.confounds import read_confounds
-from brainflix.studies.readers import READERS, open_study, source_files
+from brainflix.studies.readers import open_study, source_files
 from brainflix.studies.study import Clip, Event, Run
 
 FUNC = "sub-01/func"

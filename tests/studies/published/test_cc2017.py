@@ -21,12 +21,13 @@ from support.layouts.cc2017 import (
     write_release,
 )
 
+from brainflix.components import READERS
 from brainflix.config.studies import CleaningConfig, ResponseConfig, SelectionConfig, StudySource
 from brainflix.errors import ConfigError, DataError
 from brainflix.preprocessing.clean import clean
 from brainflix.preprocessing.extract import extract
 from brainflix.preprocessing.select import select
-from brainflix.studies.readers import READERS, open_study, source_files
+from brainflix.studies.readers import open_study, source_files
 
 FEW = Size(train=3, test=2, test_repeats=3, volumes=12)
 PART = {"segments": list(FEW.segments), "test_repeats": 3, "volumes": 12}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -39,13 +40,16 @@ class BmdSeries(BidsStudy):
         return read_annotations(self.stimuli_table)
 
 
-# ``series`` are fMRIPrep's time series; ``fsaverage`` and ``fsLR32k`` the betas of GLMsingle on
-# these surfaces; ``regions`` the same betas cut out by region, such as Group41.
-BOLD_MOMENTS = StudyForms(
-    {
+class BoldMoments(StudyForms):
+    """BOLD Moments in one of four forms.
+
+    ``series`` are fMRIPrep's time series; ``fsaverage`` and ``fsLR32k`` the betas of GLMsingle on
+    these surfaces; ``regions`` the same betas cut out by region, such as Group41.
+    """
+
+    FORMS: ClassVar = {
         "series": BmdSeries,
         "fsaverage": BmdFsaverage,
         "fsLR32k": BmdFsLR,
         "regions": BmdRegions,
     }
-)

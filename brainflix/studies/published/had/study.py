@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import ClassVar
 
 from brainflix.studies.bids.index import CIFTI, BidsFile
 from brainflix.studies.bids.recordings import Recording
@@ -91,13 +92,16 @@ class HadCiftify(HadFmriprep):
         return self._recordings[subject]
 
 
-# ``ciftify`` are the published time series, ``cycles`` the published betas, ``fmriprep`` time
-# series of one's own, and ``prepared`` single-trial betas of GLMsingle as pickled arrays.
-HAD = StudyForms(
-    {
+class Had(StudyForms):
+    """HAD in one of four forms.
+
+    ``ciftify`` are the published time series, ``cycles`` the published betas, ``fmriprep`` time
+    series of one's own, and ``prepared`` single-trial betas of GLMsingle as pickled arrays.
+    """
+
+    FORMS: ClassVar = {
         "ciftify": HadCiftify,
         "cycles": HadCycles,
         "fmriprep": HadFmriprep,
         "prepared": HadPrepared,
     }
-)
