@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from brainflix.components import ENCODERS, READERS, attribute, nearest
 from brainflix.config.experiment import Config, ExperimentConfig, strings
 from brainflix.config.recipe import NodeConfig
@@ -94,25 +92,8 @@ def check_inputs(node: NodeConfig) -> None:
 
 
 def _reader_options(config: Config, study: str) -> None:
-    """Validate a reader's options by the reader's own class, where it names one."""
-    section = config.studies[study]
-    options = getattr(READERS[section.reader], "Options", None)
-    if options is None:
-        return
-    try:
-        options.model_validate(section.options)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        unknown = first["type"] == "extra_forbidden"
-        raise ConfigError(
-            f"{'unknown option' if unknown else 'unusable option'} {key!r} of reader "
-            f"{section.reader}",
-            expected=", ".join(options.model_fields) + nearest(key, [*options.model_fields])
-            if unknown
-            else str(first["msg"]),
-            found=first.get("input"),
-        ) from error
+    """Validate a reader's options by the class of the reader, or of the form that they name."""
+    attribute("brainflix.studies.readers:reader_options")(config.source(study))
 
 
 def _atlas(atlas: str | None, regions: Any) -> None:
