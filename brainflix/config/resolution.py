@@ -144,9 +144,20 @@ def _model(name: str, experiment: ExperimentConfig | None = None) -> None:
                 f"no embedded model {rest!r}",
                 expected=", ".join(f"embedded:{k}" for k in known) + nearest(rest, known),
             )
-    elif Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        if not Path(name).is_dir() and not Path(name).is_file():
-            raise ConfigError("the model's folder does not exist", found=name)
+    elif _is_path(name) and not Path(name).exists():
+        raise ConfigError("the model's folder does not exist", found=name)
+
+
+def _is_path(name: str) -> bool:
+    """Tell whether a model's name can only be a path, not a hub id such as owner/name."""
+    return Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
+
+
+def model_names(section: Any) -> list[str]:
+    """Return every model that a section names, each once, but those of the experiment's own."""
+    values = section.model_dump(mode="json") if hasattr(section, "model_dump") else section
+    found = dict.fromkeys(name for _, name in _models(values, ""))
+    return [name for name in found if name.partition(":")[0] not in MADE]
 
 
 def made_models(section: Any) -> list[str]:
