@@ -11,7 +11,7 @@ from brainflix.formats import trial_rows
 from brainflix.formats.arrays import ArrayRows, open_rows
 from brainflix.formats.trial_rows import JoinedRows, TrialRows
 
-LARGE = np.random.default_rng(1).standard_normal((40, 6))
+LARGE = np.random.default_rng(1).standard_normal((40, 6)).astype(np.float32)
 
 
 @pytest.mark.parametrize("axes", list(itertools.permutations(("clip", "repeat", "voxel"))))
