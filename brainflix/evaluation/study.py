@@ -1,11 +1,10 @@
-"""What the evaluation reads: test clips, reconstructions, predicted and true vectors."""
+"""A study as the evaluation sees it: its test clips, and what its training clips are needed for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +13,13 @@ from brainflix.artifacts.store import open_artifact, read_strings
 from brainflix.clips.clips import Clips
 from brainflix.clips.store import Frames, take
 from brainflix.errors import DataError
-from brainflix.evaluation.audit import split_audit
+from brainflix.evaluation.audits.splits import SplitAudit, split_audit
 from brainflix.evaluation.baselines import mean_clip
 
 
 @dataclass(frozen=True)
 class StudyClips:
-    """A study's test clips, and what its training clips leave for comparison.
+    """A study's test clips, with what is known about its training clips.
 
     Attributes
     ----------
@@ -29,14 +28,13 @@ class StudyClips:
     train_ids : tuple of str
         Names of the training clips.
     mean_training_clip : ndarray of uint8, shape (frame, height, width, 3)
-    audit : dict
-        See :func:`brainflix.evaluation.audit.split_audit`.
+    audit : SplitAudit
     """
 
     test: Clips
     train_ids: tuple[str, ...]
     mean_training_clip: Frames
-    audit: dict[str, Any]
+    audit: SplitAudit
 
     def subset(self, ids: Sequence[str], where: object) -> Clips:
         """Return the named test clips in the order given.

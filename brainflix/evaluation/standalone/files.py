@@ -35,7 +35,7 @@ ARRAYS = frozenset({".npy"})
 
 
 @dataclass(frozen=True)
-class Form:
+class ProbedClip:
     """What a clip is made of, before its frames are read.
 
     Attributes
@@ -78,7 +78,7 @@ class ClipSource(Protocol):
     def files(self) -> tuple[Path, ...]:
         """What it is read from."""
 
-    def probe(self) -> Form:
+    def probe(self) -> ProbedClip:
         """Return the clip's form, or raise :class:`VideoError` where it is empty or damaged."""
 
     def frames(self, stored: Indices) -> Iterator[Frame]:
@@ -102,11 +102,11 @@ class VideoClip:
         """The file."""
         return (self.path,)
 
-    def probe(self) -> Form:
+    def probe(self) -> ProbedClip:
         """Decode the file once without keeping pictures."""
         found = read_timeline(self.path)
         times = np.stack([found.start, found.end], axis=1)
-        return Form(np.arange(len(found)), found.height, found.width, times)
+        return ProbedClip(np.arange(len(found)), found.height, found.width, times)
 
     def frames(self, stored: Indices) -> Iterator[Frame]:
         """Decode the file up to the last frame wanted."""
@@ -126,7 +126,7 @@ class PictureClip:
         """The folder."""
         return str(self.folder)
 
-    def probe(self) -> Form:
+    def probe(self) -> ProbedClip:
         """Read the pictures' sizes."""
         sizes = {_picture_size(path): path.name for path in reversed(self.files)}
         if len(sizes) != 1:
@@ -137,7 +137,7 @@ class PictureClip:
                 where=self.folder,
             )
         ((height, width),) = sizes
-        return Form(np.arange(len(self.files)), height, width)
+        return ProbedClip(np.arange(len(self.files)), height, width)
 
     def frames(self, stored: Indices) -> Iterator[Frame]:
         """Read the pictures wanted."""
@@ -179,16 +179,16 @@ class ArrayClip:
         """The file."""
         return (self.path,)
 
-    def probe(self) -> Form:
+    def probe(self) -> ProbedClip:
         """Check the array's shape and type."""
         shape, dtype = self._facts()
         check_array(shape, dtype, self.where)
         count, height, width = shape[:3]
         if self.rate is None:
-            return Form(np.arange(count), height, width)
+            return ProbedClip(np.arange(count), height, width)
         start = np.arange(count) / self.rate
         times = np.stack([start, start + 1 / self.rate], axis=1)
-        return Form(np.arange(count), height, width, times)
+        return ProbedClip(np.arange(count), height, width, times)
 
     def frames(self, stored: Indices) -> Iterator[Frame]:
         """Read the clip, and yield the frames wanted."""
@@ -318,17 +318,17 @@ def listed(items: Iterable[object]) -> str:
     return "".join(f"\n    {text}" for text in [*texts[:_SHOWN], *more])
 
 
-def probe_clips(clips: Mapping[str, ClipSource], label: str) -> dict[str, Form]:
+def probe_clips(clips: Mapping[str, ClipSource], label: str) -> dict[str, ProbedClip]:
     """Probe clips, and name all that cannot be read in one error.
 
     Frames that a GIF's writer has merged because they are equal count as often as they are shown,
     see :func:`unmerge`.
     """
     found = track(threaded(_probed, [*clips.values()]), label, len(clips))
-    forms: dict[str, Form] = {}
+    forms: dict[str, ProbedClip] = {}
     wrong: list[str] = []
     for name, form in zip(clips, found, strict=True):
-        if isinstance(form, Form):
+        if isinstance(form, ProbedClip):
             forms[name] = form
         else:
             wrong.append(form)
@@ -342,7 +342,7 @@ def probe_clips(clips: Mapping[str, ClipSource], label: str) -> dict[str, Form]:
     return forms | unmerge({name: forms[name] for name in forms if name in moving})
 
 
-def _probed(clip: ClipSource) -> Form | str:
+def _probed(clip: ClipSource) -> ProbedClip | str:
     """Return a clip's form, or why it cannot be read."""
     try:
         return clip.probe()
@@ -355,7 +355,7 @@ def _is_gif(clip: ClipSource) -> bool:
     return all(path.suffix.lower() == ".gif" for path in clip.files)
 
 
-def unmerge(forms: Mapping[str, Form]) -> dict[str, Form]:
+def unmerge(forms: Mapping[str, ProbedClip]) -> dict[str, ProbedClip]:
     """Repeat frames that are shown for several turns, where all GIFs of a set share a rate.
 
     GIF writers merge equal neighbouring frames into one that is shown longer, so that a still of
@@ -366,7 +366,7 @@ def unmerge(forms: Mapping[str, Form]) -> dict[str, Form]:
     return {name: _repeated(form, min(lasting)) for name, form in forms.items()}
 
 
-def _repeated(form: Form, turn: float) -> Form:
+def _repeated(form: ProbedClip, turn: float) -> ProbedClip:
     if form.times is None:
         return form
     start, lasts = form.times[:, 0], np.diff(form.times, axis=1)[:, 0]

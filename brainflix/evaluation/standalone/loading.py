@@ -16,9 +16,9 @@ from brainflix.clips.clips import Clips
 from brainflix.clips.store import FrameSource, FrameStore, threaded
 from brainflix.console import announce, track
 from brainflix.errors import DataError, VideoError
-from brainflix.evaluation.standalone.files import ClipSource, Form, probe_clips
-from brainflix.evaluation.standalone.frame_rules import Plan, plan_frames, stretched
-from brainflix.evaluation.standalone.request import MIN_PAIRS, Inputs, Request
+from brainflix.evaluation.standalone.files import ClipSource, ProbedClip, probe_clips
+from brainflix.evaluation.standalone.frame_rules import FramePlan, plan_frames, stretched
+from brainflix.evaluation.standalone.request import MIN_PAIRS, EvaluationRequest, OpenedClips
 from brainflix.formats.video import resize_frame
 
 Indices = NDArray[np.int64]
@@ -87,7 +87,7 @@ def read_clip(
 
 
 @dataclass(frozen=True)
-class SubjectClips:
+class SubjectStores:
     """One subject's clips in the order of their pairs.
 
     Attributes
@@ -105,31 +105,31 @@ class SubjectClips:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedClips:
     """All clips, in stores of one shape.
 
     Attributes
     ----------
-    subjects : dict of str to SubjectClips
+    subjects : dict of str to SubjectStores
         By subject, "" where there are none.
     distinct : FrameStore
         Every true clip once.
     distinct_names : tuple of str
     training : FrameStore or None
     training_ids : tuple of str
-    plan : Plan
+    plan : FramePlan
     """
 
-    subjects: Mapping[str, SubjectClips]
+    subjects: Mapping[str, SubjectStores]
     distinct: FrameStore
     distinct_names: tuple[str, ...]
     training: FrameStore | None
     training_ids: tuple[str, ...]
-    plan: Plan
+    plan: FramePlan
 
 
 @contextlib.contextmanager
-def loaded(inputs: Inputs, request: Request) -> Iterator[Loaded]:
+def loaded(inputs: OpenedClips, request: EvaluationRequest) -> Iterator[LoadedClips]:
     """Read all clips into a temporary folder that is removed when the block ends, however it does.
 
     Raises
@@ -164,12 +164,12 @@ def loaded(inputs: Inputs, request: Request) -> Iterator[Loaded]:
 
 
 def _load(
-    inputs: Inputs,
-    plan: Plan,
-    more: Mapping[str, Mapping[str, Form]],
-    training: Mapping[str, Form],
+    inputs: OpenedClips,
+    plan: FramePlan,
+    more: Mapping[str, Mapping[str, ProbedClip]],
+    training: Mapping[str, ProbedClip],
     folder: Path,
-) -> Loaded:
+) -> LoadedClips:
     pairs, shape = inputs.pairing.pairs, plan.shape
     wanted = {
         "true": [(inputs.true.clips[p.true], k) for p, k in zip(pairs, plan.true, strict=True)],
@@ -196,12 +196,12 @@ def _load(
     names = tuple(dict.fromkeys(pair.true for pair in pairs))
     store, rows = stores["true"]
     distinct = store.take(rows[[first[name] for name in names]])
-    return Loaded(_by_subject(inputs, stores), distinct, names, kept, tuple(training), plan)
+    return LoadedClips(_by_subject(inputs, stores), distinct, names, kept, tuple(training), plan)
 
 
 def _by_subject(
-    inputs: Inputs, stores: Mapping[str, tuple[FrameStore, NDArray[np.int64]]]
-) -> dict[str, SubjectClips]:
+    inputs: OpenedClips, stores: Mapping[str, tuple[FrameStore, NDArray[np.int64]]]
+) -> dict[str, SubjectStores]:
     """Sort pairs by subject; subjects who saw the same clips share what is computed from them."""
     shared: dict[tuple[Any, ...], Clips] = {}
     subjects = {}
@@ -220,11 +220,11 @@ def _by_subject(
         key = (ids, groups, stores["true"][1][chosen].tobytes())
         true = shared.setdefault(key, Clips(frames["true"], ids, groups))
         others = {role: frames[role] for role in inputs.others}
-        subjects[subject] = SubjectClips(true, frames["reconstructed"], others)
+        subjects[subject] = SubjectStores(true, frames["reconstructed"], others)
     return subjects
 
 
-def _warn(plan: Plan) -> None:
+def _warn(plan: FramePlan) -> None:
     """Say at the terminal where the rule for frames matters."""
     ratio = stretched(plan.record)
     if ratio is not None and ratio > 1.1:

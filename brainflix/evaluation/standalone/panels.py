@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from brainflix.errors import ConfigError, VideoError
-from brainflix.evaluation.standalone.files import ClipSource, Form, Frame, Indices
+from brainflix.evaluation.standalone.files import ClipSource, Frame, Indices, ProbedClip
 from brainflix.evaluation.standalone.folders import ClipSet
 
 _ALIASES = {
@@ -56,12 +56,12 @@ class PanelClip:
         """Those of the whole."""
         return self.base.files
 
-    def probe(self) -> Form:
+    def probe(self) -> ProbedClip:
         """Return the form of the panel."""
         form = self.base.probe()
         side = self._side(form.height, form.width)
         height, width = (form.height, side) if self.across else (side, form.width)
-        return Form(form.stored, height, width, form.times)
+        return ProbedClip(form.stored, height, width, form.times)
 
     def frames(self, stored: Indices) -> Iterator[Frame]:
         """Yield the panel's part of each picture."""

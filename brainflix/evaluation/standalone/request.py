@@ -9,7 +9,7 @@ from typing import Any
 
 from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import ConfigError, StudyError
-from brainflix.evaluation.audit import Window
+from brainflix.evaluation.audits.volumes import VolumeWindow
 from brainflix.evaluation.standalone.files import ClipSource, listed
 from brainflix.evaluation.standalone.folders import ClipSet, open_clips
 from brainflix.evaluation.standalone.frame_rules import Rule
@@ -29,7 +29,7 @@ MIN_PAIRS = 2
 
 
 @dataclass(frozen=True)
-class Request:
+class EvaluationRequest:
     """What is to be evaluated, and how.
 
     Attributes
@@ -119,7 +119,7 @@ def chosen_metrics(text: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class OpenedClips:
     """What a request names, opened and paired, nothing read yet.
 
     Attributes
@@ -134,7 +134,7 @@ class Inputs:
         "oracle" and "against" where asked for: a clip a pair.
     places : dict of str to ClipSet
         All sets by the role they play, for the record.
-    windows : tuple of Window
+    windows : tuple of VolumeWindow
     """
 
     true: ClipSet
@@ -145,7 +145,7 @@ class Inputs:
     training: Mapping[str, ClipSource]
     others: Mapping[str, tuple[ClipSource, ...]]
     places: Mapping[str, ClipSet]
-    windows: tuple[Window, ...] = ()
+    windows: tuple[VolumeWindow, ...] = ()
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -153,7 +153,7 @@ class Inputs:
         return tuple(dict.fromkeys(pair.subject for pair in self.pairing.pairs))
 
 
-def open_inputs(request: Request) -> Inputs:
+def open_inputs(request: EvaluationRequest) -> OpenedClips:
     """Open and pair all that a request names.
 
     Raises
@@ -186,7 +186,7 @@ def open_inputs(request: Request) -> Inputs:
     if request.training is not None:
         sets["training"] = open_clips(request.training)
         training = sets["training"].clips | sets["training"].training
-    return Inputs(
+    return OpenedClips(
         true=true,
         reconstructed=reconstructed,
         pairing=pairing,
@@ -202,7 +202,7 @@ def open_inputs(request: Request) -> Inputs:
     )
 
 
-def _open_both(request: Request) -> tuple[ClipSet, ClipSet]:
+def _open_both(request: EvaluationRequest) -> tuple[ClipSet, ClipSet]:
     if request.layout is None:
         if request.reconstructed is None:
             raise ConfigError(
@@ -222,7 +222,7 @@ def _open_both(request: Request) -> tuple[ClipSet, ClipSet]:
     return split_panels(open_clips(request.true), request.layout, request.gap)
 
 
-def _paired(request: Request, true: ClipSet, reconstructed: ClipSet) -> Pairing:
+def _paired(request: EvaluationRequest, true: ClipSet, reconstructed: ClipSet) -> Pairing:
     where = (true.where, reconstructed.where)
     names = [*true.clips], [*reconstructed.clips]
     if request.pairs is not None:
@@ -267,7 +267,7 @@ def _other_names(pair: Pair) -> tuple[str, ...]:
     return pair.reconstructed, f"{pair.subject}/{pair.clip}", pair.clip, pair.true
 
 
-def read_windows(path: Path) -> tuple[Window, ...]:
+def read_windows(path: Path) -> tuple[VolumeWindow, ...]:
     """Read a table of windows: columns run, split, first, last (volumes) and, if there is, clip.
 
     Raises
@@ -293,5 +293,5 @@ def read_windows(path: Path) -> tuple[Window, ...]:
             raise StudyError(
                 "a volume is no whole number", found=str(error), where=f"{path}, row {k + 2}"
             ) from error
-        windows.append(Window(run, row["split"], first, last, row.get("clip", "")))
+        windows.append(VolumeWindow(run, row["split"], first, last, row.get("clip", "")))
     return tuple(windows)
