@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,8 @@ def read_contents(
             "the report lacks an artifact", expected=f"stimuli/{missing[0]}", found=[*artifacts]
         )
     results = read_results(artifacts["metrics"], read_parquet(artifacts["clips"]))
+    order = [name for name in videos if name in results.subjects]
+    results = replace(results, subjects={name: results.subjects[name] for name in order})
     return Contents(
         kicker="brainflix report",
         title=experiment,

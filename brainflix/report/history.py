@@ -95,9 +95,9 @@ def arrange(
 ) -> dict[str, Drawing]:
     """Sort curves into drawings.
 
-    One model of all subjects has its training and validation curves in one drawing; of several
-    models the training curves lie together. Each quantity that is validated a subject has a
-    drawing with a line a subject.
+    One model of all subjects has its training and validation curves in one drawing; for several
+    models the training curves are in one drawing. Each quantity that is validated for
+    subjects has a drawing with a line for each subject.
 
     Parameters
     ----------

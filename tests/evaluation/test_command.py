@@ -327,7 +327,7 @@ def test_families_of_metrics() -> None:
     assert chosen_metrics("frame-7way@top3") == ("frame-7way@top3",)
     with pytest.raises(ConfigError):
         chosen_metrics("psnr,ssim")
-    with pytest.raises(ConfigError, match="no metric"):
+    with pytest.raises(ConfigError, match="list of metrics is empty"):
         chosen_metrics(" , ")
 
 
@@ -411,7 +411,7 @@ def test_unpaired_clips_can_be_left_out(sets: Path, tmp_path: Path) -> None:
         (["--clip-model", "nowhere", "--metrics", "identification@clip"], "nowhere"),
         (["--device", "abacus", "--clip-model", "embedded:clip"], "abacus"),
         (["--layout", "left-right"], "one folder whose pictures show both"),
-        (["--size", "huge"], "not a size"),
+        (["--size", "huge"], "size cannot be read"),
         (["--group-column", "scene"], "no column scene"),
         (["--json", "{out}/x", "--csv", "{out}/x"], "two outputs have one name"),
         (["--html", "{out}"], "an output is a folder"),

@@ -164,7 +164,7 @@ def test_the_table_holds_the_numbers_of_the_evaluation(
     pooled = [row for row in rows if row[1] == "all subjects"]
     assert len(pooled) == len(results.metrics)
     assert "What it does not show" in page.text
-    assert "Network against ridge" in plain(page.section("comparison"))
+    assert "The network against ridge" in plain(page.section("comparison"))
 
 
 def test_the_same_artifacts_give_the_same_page(

@@ -90,7 +90,7 @@ def test_every_clip_is_in_the_grid_and_in_the_table(full: ParsedPage) -> None:
     assert len(figures) == N
     for figure in figures:
         labels = re.findall(r'<span class="label">([^<]+)</span>', figure)
-        assert labels == ["true", "reconstructed", "the other", "oracle"]
+        assert labels == ["shown", "reconstructed", "the other", "oracle"]
         assert figure.count("--frames:8") == 4
     assert sorted(row[0] for row in table_rows(clips, "clip-table")) == [
         f"clip{k}" for k in range(N)
@@ -113,7 +113,7 @@ def test_audits_and_comparison_say_what_was_found(full: ParsedPage) -> None:
     assert "nearest of 8 training clips" in audits
     assert "a" in audits
     comparison = full.section("comparison")
-    assert "Mine against theirs" in plain(comparison)
+    assert "mine against theirs" in plain(comparison)
     assert len(table_rows(comparison, "comparison0")) == len(METRICS)
     assert "brainflix" in plain(full.section("origin"))
 

@@ -1,6 +1,6 @@
 """Which frame is compared with which, and at what size, where two clips differ.
 
-Two rules for frames. ``even``: the frames of a clip stand for the whole of it, whatever its time
+Two rules for frames. ``even``: the frames of a clip represent the whole of it, whatever its time
 stamps say; ``round(linspace(0, n - 1, m))`` of its n frames are kept. ``time``: the frames of the
 clip that has fewer of them are compared, at the middle of the time that each is on screen, with
 what the other one shows at that time. The number m of frames is one for all pairs, so that any
@@ -164,7 +164,7 @@ def plan_frames(
     Raises
     ------
     ConfigError
-        When true clips differ in size and none is given, or ``size`` is none.
+        When true clips differ in size and none is given, or ``size`` is not a size.
     DataError
         When a pair has no time in common.
     """
@@ -214,7 +214,10 @@ def _size(
         height, _, width = size.lower().partition("x")
         if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
             raise ConfigError(
-                "not a size", expected="true, or HEIGHTxWIDTH", found=size, where="--size"
+                "the size cannot be read",
+                expected="true, or HEIGHTxWIDTH",
+                found=size,
+                where="--size",
             )
         return int(height), int(width)
     sizes = {(a.height, a.width): name for (a, _), name in zip(pairs, names, strict=True)}

@@ -16,8 +16,9 @@ from brainflix.clips.clips import Clips
 from brainflix.clips.store import FrameSource, FrameStore, threaded
 from brainflix.console import announce, track
 from brainflix.errors import DataError, VideoError
-from brainflix.evaluation.standalone.files import ClipSource, ProbedClip, probe_clips
+from brainflix.evaluation.standalone.files import ClipSource, ProbedClip
 from brainflix.evaluation.standalone.frame_rules import FramePlan, plan_frames, stretched
+from brainflix.evaluation.standalone.probing import probe_clips
 from brainflix.evaluation.standalone.request import MIN_PAIRS, EvaluationRequest, OpenedClips
 from brainflix.formats.video import resize_frame
 
@@ -45,7 +46,7 @@ def load_store(
     -------
     store : FrameStore of uint8, shape (distinct clip, frame, height, width, 3)
     rows : ndarray of int64, shape (len(wanted),)
-        Where each clip wanted lies.
+        The row of the store that holds each clip wanted.
     """
     place: dict[tuple[str, str, bytes], int] = {}
     distinct: list[Wanted] = []
@@ -225,7 +226,7 @@ def _by_subject(
 
 
 def _warn(plan: FramePlan) -> None:
-    """Say at the terminal where the rule for frames matters."""
+    """Report on the terminal where the rule for frames matters."""
     ratio = stretched(plan.record)
     if ratio is not None and ratio > 1.1:
         announce(

@@ -45,7 +45,7 @@ class EvaluationRequest:
     gap : int
         Pixels between panels.
     pairs, groups, windows : Path or None
-        Tables: which clips belong together; labels a clip; volumes a trial.
+        Tables: which clips belong together; labels of clips; volumes of trials.
     group_column : str or None
         The column that is resampled.
     frames : "even" or "time"
@@ -76,7 +76,7 @@ class EvaluationRequest:
 def evaluation_options(
     metrics: str, models: Mapping[str, str | None], **more: Any
 ) -> EvaluationConfig:
-    """Return the options of an evaluation that stands alone: no model but those that are named.
+    """Return the options of an evaluation of folders: no models but those that are named.
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ def evaluation_options(
 
 
 def chosen_metrics(text: str) -> tuple[str, ...]:
-    """Return the metrics that a list or the name of a family stands for, without repeats.
+    """Return the metrics of a list of names, in which families have names too, without repeats.
 
     Raises
     ------
     ConfigError
-        When a name is unknown, with those that are known, or there is none.
+        When a name is unknown, or the list is empty.
     """
     from brainflix.metrics.catalogue import EVERYTHING, LEGACY, SOUND, check_names
 
@@ -113,7 +113,7 @@ def chosen_metrics(text: str) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     chosen = [each for name in names for each in families.get(name, (name,))]
     if not chosen:
-        raise ConfigError("no metric is asked for", found=repr(text), where="--metrics")
+        raise ConfigError("the list of metrics is empty", found=repr(text), where="--metrics")
     check_names(chosen)
     return tuple(dict.fromkeys(chosen))
 
@@ -131,7 +131,7 @@ class OpenedClips:
     group_column : str
     training : dict of str to ClipSource
     others : dict of str to tuple of ClipSource
-        "oracle" and "against" where asked for: a clip a pair.
+        "oracle" and "against" where asked for: one clip for each pair.
     places : dict of str to ClipSet
         All sets by the role they play, for the record.
     windows : tuple of VolumeWindow
@@ -268,12 +268,12 @@ def _other_names(pair: Pair) -> tuple[str, ...]:
 
 
 def read_windows(path: Path) -> tuple[VolumeWindow, ...]:
-    """Read a table of windows: columns run, split, first, last (volumes) and, if there is, clip.
+    """Read a table of windows: columns run, split, first, last (volumes) and optionally clip.
 
     Raises
     ------
     StudyError
-        When a column is missing or a volume is no whole number.
+        When a column is missing or a volume is not a whole number.
     """
     rows = read_table(path)
     lacking = [name for name in ("run", "split", "first", "last") if name not in rows[0]]
@@ -291,7 +291,7 @@ def read_windows(path: Path) -> tuple[VolumeWindow, ...]:
             first, last = int(row["first"]), int(row["last"])
         except ValueError as error:
             raise StudyError(
-                "a volume is no whole number", found=str(error), where=f"{path}, row {k + 2}"
+                "a volume is not a whole number", found=str(error), where=f"{path}, row {k + 2}"
             ) from error
         windows.append(VolumeWindow(run, row["split"], first, last, row.get("clip", "")))
     return tuple(windows)

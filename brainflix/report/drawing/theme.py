@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-# Colours that stand for the page's variables: matplotlib writes them, the page resolves them.
+# Placeholders of the page's colours: matplotlib writes them, the page resolves them.
 INK, MUTED, RULE = "#0a0b01", "#0a0b02", "#0a0b03"
 NETWORK, RIDGE, SHUFFLED, ORACLE, PAPER = "#0a0b04", "#0a0b05", "#0a0b06", "#0a0b07", "#0a0b08"
 _VARIABLES = {

@@ -246,7 +246,7 @@ def _table(contents: Contents, cards: Sequence[ClipCard], metrics: Sequence[str]
         scores = json.loads(card.scores)
         cells = [Cell(card.clip, href=f"#{card.ident}")]
         cells += [Cell(card.name)] if named else []
-        cells += [Cell(card.caption)] if captions else []
+        cells += [Cell(card.caption, style="long")] if captions else []
         if attributes:
             right = sum(each for _, each in card.attributes)
             cells.append(Cell(f"{right} of {len(card.attributes)}", right))

@@ -7,6 +7,7 @@ from typing import Any
 
 from brainflix.evaluation.results import Difference
 from brainflix.evaluation.wording import (
+    capital,
     interval,
     interval_head,
     metric_order,
@@ -62,14 +63,15 @@ def view(contents: Contents) -> Mapping[str, Any]:
             filters if len(subjects_shown) > 1 else (),
             searched=len(rows) > 12,
         )
-        parts.append((f"{this} against {that}", found.on, table))
+        title = f"{this} against {that}"
+        parts.append((capital(title) if other == "ridge" else title, found.on, table))
     return {"parts": parts}
 
 
 def names(contents: Contents, other: str) -> tuple[str, str]:
     """Return what this system and the other are called."""
     if other == "ridge":
-        return "network", other
+        return "the network", other
     return contents.title, place_name(other)
 
 

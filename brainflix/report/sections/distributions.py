@@ -9,7 +9,7 @@ from brainflix.evaluation.wording import ATTRIBUTE, title_with_unit
 from brainflix.report.contents import Contents
 from brainflix.report.drawing.figures import distribution_plot
 
-NAME, TITLE = "distributions", "Distributions over clips"
+NAME, TITLE = "distributions", "Distributions"
 NEEDS: tuple[str, ...] = ("metrics",)
 _KEY = (
     ("sign bars", "reconstructions, over clips"),

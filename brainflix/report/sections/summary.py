@@ -27,7 +27,7 @@ from brainflix.report.contents import Contents
 NAME, TITLE = "summary", "In short"
 NEEDS: tuple[str, ...] = ("metrics",)
 _TILES = 5
-Q = f"q < {ALPHA:g}".replace("0.", ".")
+Q = f"q < {ALPHA:g}".replace("0.", ".").replace(" ", "\N{NO-BREAK SPACE}")
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,14 @@ def _tile(contents: Contents, metric: str) -> Tile:
 
 
 def findings(contents: Contents) -> list[Finding]:
-    """Return what the numbers say, one sentence each."""
+    """Return what the numbers say, one sentence each; alarms come first."""
     results = contents.results
     found = [*_above_chance(contents), *_reached(results.metrics), *_compared(contents)]
     for study, audit in results.audit.items():
         found += _audited(study, audit)
     for name, subject in results.subjects.items():
         found += _collapsed(name, subject.collapse)
-    return found
+    return sorted(found, key=lambda each: not each.alarm)
 
 
 def _titles(metrics: list[str]) -> str:
@@ -159,11 +159,11 @@ def _verdict(title: str, other: str, found: SystemComparison) -> str:
     name = metric.rpartition(":")[2]
     if difference is None:
         return f"{capital(this)} and {other} were tested on different clips."
-    words = {
-        "this": f"{capital(this)} identifies clips better than {other}",
-        "other": f"{capital(other)} identifies clips better than {this}",
-        "neither": f"No difference is shown between {this} and {other}",
-    }[difference.better]
+    better, worse = (this, other) if difference.better == "this" else (other, this)
+    first = capital(better) if other == "ridge" else better  # an experiment's name stays as it is
+    words = f"{first} identifies clips better than {worse}"
+    if difference.better == "neither":
+        words = f"No difference is shown between {this} and {other}"
     return (
         f"{words}, by the predicted {name}: {number(difference.value)} against "
         f"{number(difference.other)}, difference {signed(difference.difference)} "
