@@ -37,7 +37,7 @@ from brainflix.evaluation.results import (
 from brainflix.evaluation.scoring import Baseline, ScoredSystem, Scorer, score_system, with_q
 from brainflix.metrics.base import Metric
 from brainflix.metrics.catalogue import usable, why_skipped
-from brainflix.metrics.networks import Judges
+from brainflix.metrics.models import MetricModels
 from brainflix.provenance import code_digest
 from brainflix.statistics.chance import Scores
 
@@ -97,7 +97,7 @@ class ClipsSource(Protocol):
     def audits(self, scores: Sequence[ClipScore], space: Space) -> Mapping[str, StudyAudits]:
         """Return the audits of each study's clips."""
 
-    def provenance(self, judges: Judges) -> Provenance:
+    def provenance(self, models: MetricModels) -> Provenance:
         """Return where the clips come from."""
 
 
@@ -112,7 +112,7 @@ def evaluate_clips(source: ClipsSource, scorer: Scorer, skipped: Mapping[str, st
     skipped : mapping of str to str
         Metrics that are not computed, and why; see :func:`choose_metrics`.
     """
-    space = Space(scorer.judges)
+    space = Space(scorer.models)
     scored: dict[str, ScoredSystem] = {}
     others: dict[str, dict[str, Scores]] = {}
     clips: dict[str, Clips] = {}
@@ -143,7 +143,7 @@ def evaluate_clips(source: ClipsSource, scorer: Scorer, skipped: Mapping[str, st
         audit=source.audits(scores, space),
         comparison=comparison,
         skipped_metrics=dict(skipped),
-        provenance=source.provenance(scorer.judges),
+        provenance=source.provenance(scorer.models),
         scores=tuple(scores),
     )
 
@@ -155,7 +155,7 @@ def _without_pairs(found: ScoredSystem) -> ScoredSystem:
 
 
 def choose_metrics(
-    options: EvaluationConfig, judges: Judges, clips: int
+    options: EvaluationConfig, models: MetricModels, clips: int
 ) -> tuple[dict[str, type[Metric]], dict[str, str]]:
     """Return the metrics that can be computed, and why the others cannot.
 
@@ -163,7 +163,7 @@ def choose_metrics(
     ----------
     options : EvaluationConfig
         Names the metrics that are wanted.
-    judges : Judges
+    models : MetricModels
         The models that are available.
     clips : int
         The smallest number of clips of any subject.
@@ -175,8 +175,8 @@ def choose_metrics(
     """
     skipped = too_few(options.metrics, clips)
     wanted = [name for name in options.metrics if name not in skipped]
-    metrics, lacking = usable(wanted, judges)
-    skipped |= {name: why_skipped(name, judges) for name in lacking}
+    metrics, lacking = usable(wanted, models)
+    skipped |= {name: why_skipped(name, models) for name in lacking}
     if not metrics:
         raise ConfigError(
             "no metric can be computed",
@@ -200,7 +200,7 @@ def too_few(names: Sequence[str], clips: int) -> dict[str, str]:
 def provenance_of(
     module: str,
     section: EvaluationConfig,
-    judges: Judges,
+    models: MetricModels,
     inputs: Mapping[str, InputFiles],
     **more: Mapping[str, Any],
 ) -> Provenance:
@@ -211,12 +211,12 @@ def provenance_of(
     module : str
         Full name of the module whose code, with all that it imports, is digested.
     section : EvaluationConfig
-    judges : Judges
+    models : MetricModels
     inputs : mapping of str to InputFiles
     **more
         ``options`` and ``rules`` of :class:`Provenance`.
     """
-    libraries = [*_LIBRARIES, *(_MODEL_LIBRARIES if judges.names else ())]
+    libraries = [*_LIBRARIES, *(_MODEL_LIBRARIES if models.names else ())]
     return Provenance(
         package_version=__version__,
         code=code_digest(module),
@@ -224,7 +224,7 @@ def provenance_of(
         libraries={name: found for name in libraries if (found := _version(name))},
         seed=section.seed,
         configuration=section.model_dump(mode="json"),
-        models=dict(judges.names),
+        models=dict(models.names),
         inputs=inputs,
         **more,
     )

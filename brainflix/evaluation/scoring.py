@@ -14,7 +14,7 @@ from brainflix.config.recipe import EvaluationConfig
 from brainflix.evaluation.baselines import grey_clip, repeated
 from brainflix.evaluation.results import Difference, Entry
 from brainflix.metrics.base import Metric, PairMetric
-from brainflix.metrics.networks import Judges
+from brainflix.metrics.models import MetricModels
 from brainflix.metrics.pairwise import score_pairs
 from brainflix.statistics.bootstrap import bootstrap_interval, false_discovery, independent_units
 from brainflix.statistics.chance import Scores, chance_level
@@ -41,12 +41,12 @@ class Scorer:
     ----------
     metrics : mapping of str to Metric class
         By name in the configuration.
-    judges : Judges
+    models : MetricModels
     options : EvaluationConfig
     """
 
     metrics: Mapping[str, type[Metric]]
-    judges: Judges
+    models: MetricModels
     options: EvaluationConfig
 
     def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
@@ -55,7 +55,7 @@ class Scorer:
         What metrics compute of single clips takes one pass over each set, and what they compute of
         pairs of clips another.
         """
-        chosen = [metric(self.judges, self.options.seed) for metric in self.metrics.values()]
+        chosen = [metric(self.models, self.options.seed) for metric in self.metrics.values()]
         features: dict[str, Feature] = {}
         wanted: dict[Any, dict[str, bool]] = {}
         for metric in chosen:

@@ -47,7 +47,7 @@ from brainflix.evaluation.scoring import Baseline, Scorer
 from brainflix.evaluation.study import StudyClips, read_study
 from brainflix.evaluation.vectors import vector_identification, vector_metric, vector_scores
 from brainflix.evaluation.wording import number
-from brainflix.metrics.networks import Judges, load_judges
+from brainflix.metrics.models import MetricModels, load_models
 from brainflix.statistics.chance import Scores
 
 Targets = dict[str, dict[str, Path]]
@@ -84,9 +84,9 @@ def evaluate(
     """
     announce("evaluate", f"reads the videos of {len(videos)} subjects and {predictions}")
     source = ExperimentSource(videos, stimuli, predictions, targets, options, compare)
-    judges = load_judges(options)
-    metrics, skipped = choose_metrics(options, judges, source.fewest_clips())
-    results = evaluate_clips(source, Scorer(metrics, judges, options), skipped)
+    models = load_models(options)
+    metrics, skipped = choose_metrics(options, models, source.fewest_clips())
+    results = evaluate_clips(source, Scorer(metrics, models, options), skipped)
     write_parquet(out / "clips.parquet", results.scores)
     write_results(out / "metrics.json", results)
     announce("evaluate", f"writes {out / 'metrics.json'}: {_headline(results)}")
@@ -215,7 +215,7 @@ class ExperimentSource:
         )
         return nearness_audit(found, len(clips.train_ids), AUDIT_TARGET, scores, NETWORK)
 
-    def provenance(self, judges: Judges) -> Provenance:
+    def provenance(self, models: MetricModels) -> Provenance:
         """Return what was run on which artifacts."""
         paths = {f"videos/{name}": path for name, path in self.videos.items()}
         paths |= {f"stimuli/{name}": path for name, path in self.stimuli.items()}
@@ -225,7 +225,7 @@ class ExperimentSource:
         if self.compare is not None:
             paths["compare"] = self.compare
         inputs = {name: InputFiles(str(path), file_digest(path)) for name, path in paths.items()}
-        return provenance_of(__name__, self.options, judges, inputs)
+        return provenance_of(__name__, self.options, models, inputs)
 
 
 def _predicted(vectors: Vectors) -> PredictedVectors:

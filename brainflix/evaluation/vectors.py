@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.errors import DataError
-from brainflix.metrics.identification import correlation_pairs, identification
+from brainflix.metrics.identification import identification
+from brainflix.metrics.similarity import correlation_pairs
 
 Floats = NDArray[np.float64]
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from brainflix.errors import ConfigError
 from brainflix.evaluation.results import Entry, Results
-from brainflix.metrics.catalogue import EVERYTHING, Note
+from brainflix.metrics.base import Note
+from brainflix.metrics.catalogue import EVERYTHING
 from brainflix.metrics.catalogue import note as metric_note
 
 NOTHING = "–"

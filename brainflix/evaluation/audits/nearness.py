@@ -14,8 +14,8 @@ from brainflix.clips.store import Frames
 from brainflix.errors import DataError
 from brainflix.evaluation.baselines import thumbnails
 from brainflix.evaluation.clip_table import ClipScore
-from brainflix.metrics.identification import correlation_pairs, cosine_pairs
-from brainflix.metrics.networks import Judges, clip_embedding
+from brainflix.metrics.models import MetricModels, clip_embedding
+from brainflix.metrics.similarity import correlation_pairs, cosine_pairs
 
 _BLOCK = 512  # rows of a matrix of pairs held at a time
 _THUMBNAIL_FRAMES = 8
@@ -61,7 +61,7 @@ class Space:
 
     Parameters
     ----------
-    judges : Judges
+    models : MetricModels
 
     Attributes
     ----------
@@ -69,8 +69,8 @@ class Space:
         "clip" or "pixels".
     """
 
-    def __init__(self, judges: Judges) -> None:
-        self._embed = judges.clip_frames
+    def __init__(self, models: MetricModels) -> None:
+        self._embed = models.image_embedding
         self.name = PIXELS if self._embed is None else "clip"
 
     def rows(self, clips: Clips) -> NDArray[np.float32]:

@@ -26,7 +26,6 @@ from brainflix.evaluation.baselines import (
     FirstFrames,
     grey_clip,
     mean_clip,
-    other_clips,
     random_training,
     repeated,
 )
@@ -50,7 +49,8 @@ from brainflix.evaluation.scoring import Baseline, Scorer
 from brainflix.evaluation.standalone.files import combined_digest
 from brainflix.evaluation.standalone.loading import LoadedClips, SubjectStores, loaded
 from brainflix.evaluation.standalone.request import EvaluationRequest, OpenedClips, open_inputs
-from brainflix.metrics.networks import Judges, load_judges
+from brainflix.metrics.models import MetricModels, load_models
+from brainflix.statistics.derangement import derangement
 
 RECONSTRUCTED = "reconstructed"
 AGAINST = "against"
@@ -89,10 +89,10 @@ def evaluated(request: EvaluationRequest) -> Iterator[EvaluatedFolders]:
         f"reads {len(opened.pairing.pairs)} pairs, by {opened.pairing.rule}, from "
         f"{opened.true.where} and {opened.reconstructed.where}",
     )
-    judges = load_judges(request.options)
+    models = load_models(request.options)
     fewest = min(Counter(pair.subject for pair in opened.pairing.pairs).values())
-    metrics, skipped = choose_metrics(request.options, judges, fewest)
-    scorer = Scorer(metrics, judges, request.options)
+    metrics, skipped = choose_metrics(request.options, models, fewest)
+    scorer = Scorer(metrics, models, request.options)
     with loaded(opened, request) as clips:
         source = FolderSource(request, opened, clips)
         yield EvaluatedFolders(evaluate_clips(source, scorer, skipped), opened, clips)
@@ -137,7 +137,7 @@ class FolderSource:
         found: dict[str, Baseline] = {
             "grey": repeated(grey_clip(shape), n),
             "still_first_frame": FirstFrames(each.predicted),
-            "shuffled": take(each.predicted, other_clips(n, seed)),
+            "shuffled": take(each.predicted, derangement(n, seed)),
         }
         if self.training is not None:
             store: FrameSource = self.training.frames
@@ -195,7 +195,7 @@ class FolderSource:
         exact = [digest for found, _ in prints for digest in found]
         return duplicates(names, splits, exact, np.concatenate([rows for _, rows in prints]))
 
-    def provenance(self, judges: Judges) -> Provenance:
+    def provenance(self, models: MetricModels) -> Provenance:
         """Return what was asked for, the rules that were applied, and digests of the files."""
         opened = self.opened
         options = {k: v for k, v in asdict(self.request).items() if k != "options"}
@@ -219,5 +219,5 @@ class FolderSource:
             for name, value in options.items()
         }
         return provenance_of(
-            __name__, self.request.options, judges, inputs, options=plain, rules=rules
+            __name__, self.request.options, models, inputs, options=plain, rules=rules
         )
