@@ -39,7 +39,11 @@ CONFIGURATION = {
     "targets": {"clip_image": {"model": "embedded:clip"}},
     "experiment": {
         "alignment": {"pooling": "joint", "target": "clip_image"},
-        "generation": {"model": "embedded:text-to-video", "path": "video_to_video", "steps": 20},
+        "generation": {
+            "model": "embedded:text-to-video",
+            "component": "video_to_video",
+            "steps": 20,
+        },
     },
 }
 NO_MODELS = EvaluationConfig(

@@ -21,6 +21,15 @@ from brainflix.report.tables import DataTable, text_table
 
 NAME, TITLE = "origin", "What was run"
 NEEDS: tuple[str, ...] = ()
+_ASKED = {
+    "component": "{}",
+    "pooling": "{}",
+    "target": "to {}",
+    "model": "{}",
+    "steps": "{} steps",
+    "guidance": "guidance {}",
+    "strength": "strength {}",
+}
 _LIBRARIES = ("torch", "lightning", "diffusers", "transformers", "numpy", "snakemake")
 
 
@@ -71,20 +80,24 @@ def _studies(contents: Contents) -> DataTable:
 def _models(contents: Contents) -> Iterator[tuple[str, str]]:
     """Yield the choices that a reader asks for first."""
     experiment = contents.configuration.get("experiment", {})
-    alignment, generation = experiment.get("alignment", {}), experiment.get("generation", {})
     if contents.configuration.get("recipe"):
         yield "recipe", str(contents.configuration["recipe"])
     for name, target in contents.configuration.get("targets", {}).items():
         yield f"target {name}", str(target.get("model", ""))
-    if alignment:
-        yield "alignment", f"{alignment.get('pooling')}, to {alignment.get('target')}"
-    if generation:
-        yield "generator", str(generation.get("model"))
-        yield (
-            "generation",
-            f"{str(generation.get('path')).replace('_', ' ')}, {generation.get('steps')} steps, "
-            f"guidance {generation.get('guidance')}, strength {generation.get('strength')}",
-        )
+    for stage in ("alignment", "regression", "generation"):
+        section = experiment.get(stage)
+        if section:
+            yield stage, ", ".join(_described(section))
+    for kind in ("pretraining", "paths", "finetuning", "captioners", "generators"):
+        if experiment.get(kind):
+            yield kind, ", ".join(experiment[kind])
+
+
+def _described(section: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the options of a stage that a reader asks for first, those that it has."""
+    for key, text in _ASKED.items():
+        if section.get(key) is not None:
+            yield text.format(str(section[key]).replace("_", " "))
 
 
 def _rules(known: Provenance) -> Iterator[tuple[str, str]]:
