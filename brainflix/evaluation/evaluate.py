@@ -8,13 +8,10 @@ scored on them, and makes the audits that need more than the clips; all scores a
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Protocol
+from typing import Protocol
 
-from brainflix import __version__
 from brainflix.clips.clips import Clips
 from brainflix.clips.store import FrameSource
 from brainflix.config.recipe import EvaluationConfig
@@ -24,11 +21,10 @@ from brainflix.evaluation.audits.collapse import CollapseAudit, collapse_audit
 from brainflix.evaluation.audits.nearness import Space
 from brainflix.evaluation.clip_table import ClipScore
 from brainflix.evaluation.comparison import compare_clips
+from brainflix.evaluation.origin import Provenance
 from brainflix.evaluation.pooling import over_subjects, pooled
 from brainflix.evaluation.results import (
-    InputFiles,
     PredictedVectors,
-    Provenance,
     Results,
     StudyAudits,
     SubjectResults,
@@ -38,12 +34,9 @@ from brainflix.evaluation.scoring import Baseline, ScoredSystem, Scorer, score_s
 from brainflix.metrics.base import Metric
 from brainflix.metrics.catalogue import usable, why_skipped
 from brainflix.metrics.models import MetricModels
-from brainflix.provenance import code_digest
 from brainflix.statistics.chance import Scores
 
 SubjectVectors = Mapping[str, Mapping[str, PredictedVectors]]  # target to estimator to scores
-_LIBRARIES = ("numpy", "scipy", "av", "pillow", "h5py")
-_MODEL_LIBRARIES = ("torch", "transformers")
 
 
 @dataclass(frozen=True)
@@ -195,46 +188,6 @@ def too_few(names: Sequence[str], clips: int) -> dict[str, str]:
         for name, found in ways.items()
         if found is not None and int(found[1]) > clips
     }
-
-
-def provenance_of(
-    module: str,
-    section: EvaluationConfig,
-    models: MetricModels,
-    inputs: Mapping[str, InputFiles],
-    **more: Mapping[str, Any],
-) -> Provenance:
-    """Return where results come from.
-
-    Parameters
-    ----------
-    module : str
-        Full name of the module whose code, with all that it imports, is digested.
-    section : EvaluationConfig
-    models : MetricModels
-    inputs : mapping of str to InputFiles
-    **more
-        ``options`` and ``rules`` of :class:`Provenance`.
-    """
-    libraries = [*_LIBRARIES, *(_MODEL_LIBRARIES if models.names else ())]
-    return Provenance(
-        package_version=__version__,
-        code=code_digest(module),
-        python=".".join(str(part) for part in sys.version_info[:3]),
-        libraries={name: found for name in libraries if (found := _version(name))},
-        seed=section.seed,
-        configuration=section.model_dump(mode="json"),
-        models=dict(models.names),
-        inputs=inputs,
-        **more,
-    )
-
-
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
 
 
 def tracked_subjects(names: Sequence[str]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from brainflix.evaluation.audits.nearness import NearnessAudit
 from brainflix.evaluation.audits.splits import DuplicateAudit, SplitAudit
 from brainflix.evaluation.audits.volumes import VolumeAudit
 from brainflix.evaluation.clip_table import ClipScore
+from brainflix.evaluation.origin import Provenance
 from brainflix.evaluation.vectors import VectorScores
 
 VERSION = 3  # of the JSON schema; 1 and 2 were written by the pipeline and by `evaluate`
@@ -193,60 +194,6 @@ class StudyAudits:
     nearest_training: NearnessAudit | None = None
     shared_volumes: VolumeAudit | None = None
     skipped: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class InputFiles:
-    """The files behind one input of an evaluation.
-
-    Attributes
-    ----------
-    where : str
-    digest : str
-        16 hexadecimal digits.
-    clips : int or None
-    files : int
-    ignored : tuple of str
-        Files of a folder that are not clips.
-    """
-
-    where: str
-    digest: str
-    clips: int | None = None
-    files: int = 1
-    ignored: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where results come from.
-
-    Attributes
-    ----------
-    package_version, code, python : str
-    libraries : mapping of str to str
-        Library to version.
-    seed : int
-    configuration : mapping
-        The section ``evaluation``.
-    models : mapping of str to str
-        What each pretrained model is called.
-    inputs : mapping of str to InputFiles
-    options, rules : mapping
-        What the command ``evaluate`` was given, and the rules it applied to frames, sizes, pairs
-        and groups; empty in the pipeline.
-    """
-
-    package_version: str
-    code: str
-    python: str
-    libraries: Mapping[str, str]
-    seed: int
-    configuration: Mapping[str, Any]
-    models: Mapping[str, str]
-    inputs: Mapping[str, InputFiles]
-    options: Mapping[str, Any] = field(default_factory=dict)
-    rules: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

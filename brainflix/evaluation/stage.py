@@ -31,13 +31,11 @@ from brainflix.evaluation.evaluate import (
     TestClips,
     choose_metrics,
     evaluate_clips,
-    provenance_of,
     tracked_subjects,
 )
+from brainflix.evaluation.origin import InputFiles, Provenance, provenance_of
 from brainflix.evaluation.results import (
-    InputFiles,
     PredictedVectors,
-    Provenance,
     Results,
     StudyAudits,
     SystemComparison,

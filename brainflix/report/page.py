@@ -1,7 +1,7 @@
 """The page: one frame, and sections that are shown where they have something to show.
 
 A section is a module of :mod:`brainflix.report.sections` with a template of the same name next to
-it. Its contract is :class:`Section`; to add one, write both files and enter the module in
+it. Its contract is :class:`PageSection`; to add one, write both files and enter the module in
 :data:`brainflix.report.sections.SECTIONS`.
 """
 
@@ -21,7 +21,7 @@ from brainflix.report.contents import Contents
 _HERE = Path(__file__).resolve().parent
 
 
-class Section(Protocol):
+class PageSection(Protocol):
     """A module that shows one thing.
 
     Attributes
@@ -45,7 +45,7 @@ class Section(Protocol):
         """Return what the section's template is filled with."""
 
 
-def shown_sections(sections: Sequence[Section], contents: Contents) -> list[Section]:
+def shown_sections(sections: Sequence[PageSection], contents: Contents) -> list[PageSection]:
     """Return the sections that have something to show."""
     return [
         section
@@ -68,19 +68,19 @@ def environment() -> Environment:
     return found
 
 
-def section_html(section: Section, contents: Contents) -> Markup:
+def section_html(section: PageSection, contents: Contents) -> Markup:
     """Return one section as HTML."""
     template = environment().get_template(f"sections/{section.NAME}.html")
     return Markup(template.render(section=section, **section.view(contents)))
 
 
-def render_page(contents: Contents, sections: Sequence[Section]) -> str:
+def render_page(contents: Contents, sections: Sequence[PageSection]) -> str:
     """Return the page as HTML that needs no other file.
 
     Parameters
     ----------
     contents : Contents
-    sections : sequence of Section
+    sections : sequence of PageSection
         All that there are, in their order.
     """
     shown = shown_sections(sections, contents)

@@ -35,12 +35,10 @@ from brainflix.evaluation.evaluate import (
     TestClips,
     choose_metrics,
     evaluate_clips,
-    provenance_of,
 )
+from brainflix.evaluation.origin import InputFiles, Provenance, provenance_of
 from brainflix.evaluation.results import (
     ORACLE,
-    InputFiles,
-    Provenance,
     Results,
     StudyAudits,
     SystemComparison,

@@ -1,8 +1,8 @@
-"""The sections of the page, in their order; see :class:`brainflix.report.page.Section`."""
+"""The sections of the page, in their order; see :class:`brainflix.report.page.PageSection`."""
 
 from __future__ import annotations
 
-from brainflix.report.page import Section
+from brainflix.report.page import PageSection
 from brainflix.report.sections import (
     audits,
     clips,
@@ -17,7 +17,7 @@ from brainflix.report.sections import (
     voxels,
 )
 
-SECTIONS: tuple[Section, ...] = (
+SECTIONS: tuple[PageSection, ...] = (
     summary,
     clips,
     scores,

@@ -13,7 +13,7 @@ import yaml
 
 from brainflix import __version__
 from brainflix.artifacts.store import file_digest
-from brainflix.evaluation.results import Provenance
+from brainflix.evaluation.origin import Provenance
 from brainflix.evaluation.wording import NOTHING
 from brainflix.report.contents import Contents
 from brainflix.report.folders import place_name
