@@ -132,14 +132,16 @@ def test_the_experiment_is_set_beside_the_other(done):
 def test_the_page_is_whole_in_itself(done):
     page = (done[0] / "results/together" / "report/index.html").read_text(encoding="utf-8")
     assert page.rstrip().endswith("</html>")
-    assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page)
+    assert not re.findall(r'src="(?!data:)[^"]*"', page)
+    for link in re.findall(r'href="(?!data:|#)([^"]*)"', page):
+        assert (done[0] / "results/together/report" / link).is_file(), link
 
 
 def test_each_stage_left_a_line_in_its_log(done):
     logs = sorted((done[0] / "logs").rglob("*.log"))
     assert len(logs) == 21
     for log in logs:
-        assert re.search(r"^\[\w+\] .*leaves", log.read_text(), flags=re.M), log
+        assert re.search(r"^\[\w+\] .*(leaves|writes)", log.read_text(), flags=re.M), log
 
 
 def test_a_second_run_does_nothing(done):
