@@ -393,12 +393,23 @@ def elsewhere(monkeypatch):
 
     import torch
 
-    from brainflix.embedded import assessment, conditioning, denoiser, training
+    from brainflix.embedded import (
+        assessment,
+        classifiers,
+        clip,
+        conditioning,
+        denoiser,
+        text,
+        training,
+        vae,
+    )
 
     where = torch.device("meta")
-    for module in (assessment, conditioning, denoiser, training):
+    loops = (classifiers, clip, denoiser, text, vae)
+    for module in (assessment, conditioning, training, *loops):
         monkeypatch.setattr(module, "device", lambda: where)
-    monkeypatch.setattr(denoiser, "seeded", lambda seed: None)
+    for module in loops:
+        monkeypatch.setattr(module, "seeded", lambda seed: None)
     monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: contextlib.nullcontext())
     return where
 
@@ -427,6 +438,28 @@ def test_training_needs_nothing_from_another_device(examples, elsewhere):
     left = replace(moved.phrasebook, mean=torch.zeros(book.mean.shape))  # one tensor is forgotten
     with pytest.raises(RuntimeError, match="device"):
         train_denoiser(Examples(moved.latents, moved.labels, moved.reached, left), phase, 5)
+
+
+@pytest.mark.parametrize("part", ["vae", "text", "clip", "frame", "video"])
+def test_no_training_loop_mixes_devices(part, elsewhere, monkeypatch):
+    import torch
+
+    from brainflix.embedded import vae
+    from brainflix.embedded.classifiers import train_classifier
+    from brainflix.embedded.clip import train_clip
+    from brainflix.embedded.data import make_pool
+    from brainflix.embedded.text import train_text_encoder
+
+    monkeypatch.setattr(vae, "encode_clips", lambda model, clips: torch.arange(8.0))
+    pool = make_pool(4, 1)
+    model = {
+        "vae": lambda: vae.train_vae(pool, 2, 1, seed=0, batch=4),
+        "text": lambda: train_text_encoder(4, 2, seed=0, batch=4),
+        "clip": lambda: train_clip(pool, 2, seed=0, batch=4),
+        "frame": lambda: train_classifier(pool, False, 2, seed=0),
+        "video": lambda: train_classifier(pool, True, 2, seed=0),
+    }[part]()[0]
+    assert {parameter.device for parameter in model.parameters()} == {elsewhere}
 
 
 def test_the_denoiser_is_assessed_where_it_lies(unseen, elsewhere, monkeypatch):

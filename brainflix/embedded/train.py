@@ -186,7 +186,7 @@ def encode_latents_part(out: Path, seed: int, budget: Budget, scratch: Path) -> 
 
 def load_examples(out: Path, latents: Path) -> Examples:
     """Load what :func:`encode_latents_part` left, and encode the world's captions."""
-    files = [np.load(path) for path in sorted(latents.glob("*.npz"))]
+    files = [np.load(path) for path in sorted(latents.glob("[0-9]*.npz"))]
     stacked = {
         name: torch.from_numpy(np.concatenate([file[name] for file in files])).to(device())
         for name in ("latents", "labels", "reached")

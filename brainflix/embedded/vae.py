@@ -67,8 +67,8 @@ def train_vae(
     curve = Curve("vae")
     generator, where = seeded(seed), device()
     frames = torch.from_numpy(pool.clips).flatten(0, 1).to(where)
-    # all at once, since reading a number makes the CPU wait for the GPU
-    corners = torch.rand((steps, 2), generator=generator, device=where).tolist()
+    # drawn at once and on the CPU, which would wait for a GPU to tell it where to cut
+    corners = torch.rand((steps, 2), generator=torch.Generator().manual_seed(seed)).tolist()
 
     def crop(step: int) -> Tensor:
         index = torch.randint(len(frames), (batch,), generator=generator, device=where)
