@@ -94,7 +94,8 @@ def write_cards(out: Path, figures: Mapping[str, Any]) -> None:
             " with a root mean square of up to 0.9, as predicted conditionings have them; shifted"
             " cosine schedule, velocity prediction, more weight on the object until the last"
             " quarter of the steps, moving average. Learning curves in vae-curve.csv,"
-            " denoiser-first-curve.csv and denoiser-curve.csv",
+            " denoiser-first-curve.csv and denoiser-curve.csv"
+            + (f". {figures['remark']}" if figures.get("remark") else ""),
             "table": _table(
                 _rows(figures, "text_to_video", "text-to-video shows the right")
                 + _rows(figures, "vae_ssim", "SSIM of the VAE's reconstructions")

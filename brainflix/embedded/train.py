@@ -300,14 +300,29 @@ def load_classifiers(out: Path) -> dict[str, nn.Module]:
     }
 
 
-def assess(out: Path, seed: int, budget: Budget, n: int = 240) -> dict[str, Any]:
+def assess(out: Path, seed: int, budget: Budget, n: int = 240, remark: str = "") -> dict[str, Any]:
     """Measure all parts on unseen scenes and write ``assessment.json`` and the model cards.
 
     Half of the figures are on combinations that training held out.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the embedded models.
+    seed : int
+        Seed that they were trained with.
+    budget : Budget
+        Steps and clips that they were trained with.
+    n : int
+        Unseen scenes of each kind.
+    remark : str
+        In what the denoiser's training differed from what this code does, for its card.
     """
     parts, classifiers = load_parts(out), load_classifiers(out)
     clip = CLIPModel.from_pretrained(out / "clip", dtype=torch.float32).to(device()).eval()
     figures: dict[str, Any] = {"seed": seed, "budget": asdict(budget), "version": __version__}
+    if remark:
+        figures["remark"] = remark
     for kind, held_out in (("seen_combinations", False), ("held_out_combinations", True)):
         pool = make_pool(n, seed + 14 + held_out, held_out)
         figures[kind] = _figures(parts, classifiers, clip, pool, seed)
