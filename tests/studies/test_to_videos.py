@@ -79,6 +79,7 @@ def test_the_stages_lead_from_files_to_videos(name, tmp_path):
 def run_stages(config, study, results):
     """Run the stages of one study's experiment in this process, as the rules do."""
     from brainflix.alignment.stage import align
+    from brainflix.generation.sources import Connection
     from brainflix.generation.stage import generate
     from brainflix.preprocessing.clean import clean
     from brainflix.preprocessing.extract import extract
@@ -120,11 +121,12 @@ def run_stages(config, study, results):
         experiment.regression,
         fitted,
     )
+    predictions = fitted / "predictions.h5"
+    latents = Connection("target", "latents", predictions, targets["latents"])
     for subject in section.subjects:
         videos = results / f"all/videos/{study}"
         generate(
-            fitted / "predictions.h5",
-            {"latents": targets["latents"]},
+            {"latents": latents},
             stimuli,
             study,
             subject,
