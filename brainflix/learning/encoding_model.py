@@ -1,0 +1,464 @@
+"""An encoding model for each subject, from features of the clip to voxels, and its inversion.
+
+A response y of a subject (standardised) to a clip with features f is modelled as
+y = W (f - c) + e, with c the mean of the features that the subject's trials show and e normal with
+covariance S. With a normal prior N(m, C) over features, learnt from the clips of all people, the
+features are decoded as the posterior mean given y, the average of n repeats (Naselaris et al. 2009,
+doi 10.1016/j.neuron.2009.09.006; Bishop 2006, section 2.3.3):
+
+    m + C (I + n M C)^-1 n G (y - W (m - c)),    G = W' S^-1,    M = W' S^-1 W.
+
+Ridge regression from voxels to features estimates the same linear map, but has to learn how the
+features co-vary and how the noise co-varies from one person's trials together; here the first comes
+from everybody's clips.
+
+W is a ridge estimate, its penalty chosen by left-out responses. S is estimated from the residuals,
+scaled up to the size that they have for new trials, so that it holds what the features miss and
+what W gets wrong as well as noise; it is shrunk towards its diagonal, by as much as decodes
+left-out trials best. Everything is computed over features and over the smaller of trials and
+voxels: a matrix of voxels by voxels appears only where there are fewer voxels than trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+from brainflix.artifacts.stimuli import Array, Labels
+from brainflix.errors import DataError
+from brainflix.learning.clip_features import Double, FeaturePrior
+from brainflix.learning.folds import group_folds
+from brainflix.learning.ridge import Standardization, average_repeats
+
+
+@dataclass(frozen=True)
+class EncodingOptions:
+    """How an encoding model is fitted.
+
+    Parameters
+    ----------
+    penalties : tuple of float
+        Ridge penalties tried, as multiples of the trials' number (features have mean variance 1).
+    shrinkages : tuple of float
+        Shares of the diagonal in the residual covariance that are tried, above 0 and at most 1;
+        the one that decodes left-out trials best is kept. (Analytic estimates suppose independent
+        trials; neighbouring ones are not.)
+    folds : int
+        Cross-validation folds, made of clip groups.
+    """
+
+    penalties: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+    shrinkages: tuple[float, ...] = (0.2, 0.35, 0.5, 0.7, 0.85, 0.95)
+    folds: int = 10
+
+
+@dataclass(frozen=True)
+class EncodingModel:
+    """A subject's fitted model, ready to decode.
+
+    Parameters
+    ----------
+    statistics : Standardization
+        Of the subject's training responses.
+    centre : ndarray of float64, shape (component,)
+        Mean features of the trials it was fitted on.
+    weights : ndarray of float32, shape (component, voxel)
+        W', from features to standardised responses.
+    filters : ndarray of float32, shape (component, voxel)
+        G = W' S^-1.
+    information : ndarray of float64, shape (component, component)
+        M = W' S^-1 W: what one trial says about the features.
+    prior : FeaturePrior
+    persistence : float
+        Share of the residual that repeats of a clip have in common, 0 to 1: averaging does not
+        reduce it.
+    """
+
+    statistics: Standardization
+    centre: Double
+    weights: Array
+    filters: Array
+    information: Double
+    prior: FeaturePrior
+    persistence: float = 0.0
+
+    def encode(self, features: Double) -> Array:
+        """Predict standardised responses (row, voxel) from features (row, component)."""
+        return (features - self.centre).astype(np.float32) @ self.weights
+
+    def affine(self, repeats: float = 1.0) -> tuple[Array, Array]:
+        """Return the posterior mean as an affine map of standardised responses.
+
+        Parameters
+        ----------
+        repeats : float
+            How many repeats a response averages.
+
+        Returns
+        -------
+        weights : ndarray of float32, shape (voxel, component)
+        bias : ndarray of float32, shape (component,)
+        """
+        gain = self._gain(repeats)
+        offset = self.information @ (self.prior.mean - self.centre)
+        bias = self.prior.mean - gain @ offset
+        return (self.filters.T @ gain.T).astype(np.float32), bias.astype(np.float32)
+
+    def covariance(self, repeats: float = 1.0) -> Double:
+        """Return the posterior covariance of the features, (component, component)."""
+        prior = self.prior.covariance
+        posterior = prior - self._gain(repeats) @ self.information @ prior
+        return 0.5 * (posterior + posterior.T)
+
+    def decode(self, responses: Array, repeats: int | NDArray[np.int64] = 1) -> Double:
+        """Return the posterior mean of the features.
+
+        Parameters
+        ----------
+        responses : ndarray of float32, shape (row, voxel)
+            Raw responses, each of a trial or the average of a clip's repeats.
+        repeats : int or ndarray of int64, shape (row,)
+            How many repeats each row averages.
+
+        Returns
+        -------
+        ndarray of float64, shape (row, component)
+        """
+        evidence = self.statistics.apply(responses) @ self.filters.T  # (row, voxel) -> (row, comp.)
+        evidence = evidence - self.information @ (self.prior.mean - self.centre)
+        count = np.broadcast_to(np.asarray(repeats), (len(responses),))
+        decoded = np.empty_like(evidence)
+        for n in np.unique(count):
+            decoded[count == n] = evidence[count == n] @ self._gain(float(n)).T
+        return decoded + self.prior.mean
+
+    def _gain(self, repeats: float) -> Double:
+        """Return C (I + n M C)^-1 n, (component, component), n the effective repeats."""
+        if repeats < 1:
+            raise DataError("repeats of a response", expected="at least 1", found=repeats)
+        n = repeats / (1 + (repeats - 1) * self.persistence)
+        prior = self.prior.covariance
+        inner = np.eye(len(prior)) + n * self.information @ prior
+        return n * np.linalg.solve(inner.T, prior).T
+
+
+@dataclass(frozen=True)
+class EncodingHead:
+    """A subject's model with what it says about the trials it was fitted on.
+
+    Parameters
+    ----------
+    model : EncodingModel
+        Fitted to all rows.
+    heldout : ndarray of float32, shape (row, component)
+        Posterior mean features of each row, by the model of the other folds.
+    penalty, shrinkage : float
+        As chosen from the options.
+    """
+
+    model: EncodingModel
+    heldout: Array
+    penalty: float
+    shrinkage: float
+
+
+def fit_encoding_head(
+    responses: Array,
+    features: Double,
+    clip: Labels,
+    group: Labels,
+    prior: FeaturePrior,
+    options: EncodingOptions,
+    seed: int,
+) -> EncodingHead:
+    """Fit one subject's encoding model and decode its own rows by cross-fitting.
+
+    Parameters
+    ----------
+    responses : ndarray of float32, shape (row, voxel)
+        Raw responses of the training trials.
+    features : ndarray of float64, shape (row, component)
+        Of each row's clip.
+    clip, group : ndarray of str, shape (row,)
+        Each row's clip, and the group of clips it belongs to.
+    prior : FeaturePrior
+        From the training clips of all people.
+    options : EncodingOptions
+    seed : int
+        Of the folds.
+
+    Raises
+    ------
+    DataError
+        With fewer than two groups, or responses that do not vary.
+    """
+    statistics = Standardization.of(responses)
+    rows = statistics.apply(responses)
+    if not np.any(rows):
+        raise DataError("responses do not vary", expected="variance", found=f"{rows.shape} zeros")
+    folds: NDArray[np.int64] = group_folds(group, options.folds, seed)
+    centre = features.mean(axis=0)
+    encoder = Encoder.of(rows, features - centre)
+    penalty = encoder.choose_penalty([p * len(rows) for p in options.penalties], folds)
+    products = Products.of(encoder, penalty)
+    # Every shrinkage decodes all left-out rows; the one whose averages point best is kept.
+    true = average_repeats(features - prior.mean, clip)[0]
+    best, chosen, decoded, errors = -1.0, 0.0, np.empty(0), np.empty(0)
+    for shrinkage in sorted(options.shrinkages):
+        heldout, seen = _decode_folds(products, penalty, shrinkage, folds, prior, centre)
+        likeness = _cosine(average_repeats(heldout - prior.mean, clip)[0], true)
+        if likeness >= best:
+            best, chosen, decoded, errors = likeness, shrinkage, heldout, seen
+    weights, filters = products.filters(penalty, chosen, np.ones(len(rows), dtype=bool))
+    model = EncodingModel(
+        statistics,
+        centre,
+        weights.astype(np.float32),
+        filters.astype(np.float32),
+        _symmetric(filters @ weights.T),
+        prior,
+        _persistence(errors, clip),
+    )
+    return EncodingHead(model, decoded.astype(np.float32), penalty / len(rows), chosen)
+
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Ridge from centred features F to standardised responses Y, of all rows or of some.
+
+    Parameters
+    ----------
+    rows : ndarray of float32, shape (row, voxel)
+    features : ndarray of float64, shape (row, component)
+    square : ndarray of float64, shape (component, component)
+        F'F.
+    cross : ndarray of float64, shape (component, voxel)
+        F'Y.
+    """
+
+    rows: Array
+    features: Double
+    square: Double
+    cross: Double
+
+    @classmethod
+    def of(cls, rows: Array, features: Double) -> Encoder:
+        """Take the products of all rows."""
+        return cls(rows, features, features.T @ features, _cross(features, rows))
+
+    def weights(self, penalty: float, keep: Mask | None = None) -> tuple[Double, float]:
+        """Return (F'F + a I)^-1 F'Y, (component, voxel), of the kept rows, and its trace.
+
+        The trace is that of the map from responses to fitted responses: the parameters that a
+        voxel effectively has.
+        """
+        square, cross = self.square, self.cross
+        if keep is not None and not keep.all():
+            left = self.features[~keep]
+            square, cross = square - left.T @ left, cross - _cross(left, self.rows[~keep])
+        factor = cho_factor(square + penalty * np.eye(len(square)), check_finite=False)
+        trace = float(np.trace(cho_solve(factor, square, check_finite=False)))
+        return np.asarray(cho_solve(factor, cross, check_finite=False)), trace
+
+    def choose_penalty(self, penalties: Sequence[float], folds: NDArray[np.int64]) -> float:
+        """Return the penalty whose left-out predictions of responses err least."""
+        errors = dict.fromkeys(penalties, 0.0)
+        for fold in np.unique(folds):
+            inside = folds == fold
+            rows, features = self.rows[inside], self.features[inside].astype(np.float32)
+            for penalty in penalties:
+                weights, _ = self.weights(penalty, ~inside)
+                error = rows - features @ weights.astype(np.float32)
+                errors[penalty] += float(np.einsum("rv,rv->", error, error, dtype=np.float64))
+        return min(errors, key=lambda penalty: (errors[penalty], -penalty))
+
+
+def _cross(features: Double, rows: Array) -> Double:
+    return (features.T.astype(np.float32) @ rows).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Products:
+    """Products of scaled rows Z, from which every fold's residual covariance follows.
+
+    The residuals of a fold's fit are Z - F B, with B its scaled weights, so their products differ
+    from those of Z by terms of the features' small rank: the large product is taken once.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    scale : ndarray of float32, shape (voxel,)
+        Root mean square of each voxel's residuals, Z = Y / scale.
+    scaled : ndarray of float32, shape (row, voxel)
+        Z.
+    gram : ndarray of float64
+        ZZ', (row, row), where there are at least as many voxels as rows; Z'Z, (voxel, voxel),
+        otherwise.
+    """
+
+    encoder: Encoder
+    scale: Array
+    scaled: Array
+    gram: Double
+
+    @classmethod
+    def of(cls, encoder: Encoder, penalty: float) -> Products:
+        """Scale the rows by the residuals of the fit to all of them, and take their products."""
+        weights, trace = encoder.weights(penalty)
+        residual = encoder.rows - encoder.features.astype(np.float32) @ weights.astype(np.float32)
+        scale = np.sqrt(
+            np.square(residual).mean(axis=0, dtype=np.float64) * _inflation(trace, len(residual))
+        ).astype(np.float32)
+        scale[scale == 0] = 1.0
+        scaled = encoder.rows / scale
+        wide = scaled.shape[0] <= scaled.shape[1]
+        gram = scaled @ scaled.T if wide else scaled.T @ scaled
+        return cls(encoder, scale, scaled, gram.astype(np.float64))
+
+    def filters(self, penalty: float, shrinkage: float, keep: Mask) -> tuple[Double, Double]:
+        """Fit the kept rows and return W' and W' S^-1, each (component, voxel).
+
+        S = D^1/2 ((1 - s) R + s I) D^1/2, with s the shrinkage, D the variances of the residuals
+        and R their correlations (the target D of Schaefer and Strimmer 2005, doi
+        10.2202/1544-6115.1175).
+
+        Parameters
+        ----------
+        penalty : float
+        shrinkage : float
+            Above 0, at most 1.
+        keep : ndarray of bool, shape (row,)
+        """
+        weights, trace = self.encoder.weights(penalty, keep)
+        scaled, features = weights / self.scale, self.encoder.features[keep]
+        if shrinkage >= 1:
+            return weights, scaled / self.scale
+        count = len(features)
+        share = (1 - shrinkage) * _inflation(trace, count) / count
+        solve = self._solve_dual if len(self.gram) == len(self.scaled) else self._solve_primal
+        return weights, solve(scaled, features, keep, shrinkage, share) / self.scale
+
+    def _solve_dual(
+        self, scaled: Double, features: Double, keep: Mask, shrinkage: float, share: float
+    ) -> Double:
+        """Return B (s I + c E'E)^-1 over rows, with E = Z - F B the residuals.
+
+        By Woodbury, with q = s / c: B (I - E' (q I + EE')^-1 E) / s.
+        """
+        rows = self.scaled[keep]
+        # EE' and EB' from ZZ', ZB' and BB': no array of residuals is formed.
+        projected = (rows @ scaled.T.astype(np.float32)).astype(np.float64)  # ZB', (row, component)
+        square = scaled @ scaled.T
+        mixed = projected @ features.T
+        inner = self.gram[np.ix_(keep, keep)] - mixed - mixed.T + features @ square @ features.T
+        inner[np.diag_indices(len(inner))] += shrinkage / share
+        factor = cho_factor(inner, overwrite_a=True, check_finite=False)
+        dual = cho_solve(factor, projected - features @ square, check_finite=False)
+        # B - (EE' part) E, with E written out: rows - F B.
+        explained = dual.T.astype(np.float32) @ rows - (dual.T @ features) @ scaled
+        return np.asarray((scaled - explained) / shrinkage)
+
+    def _solve_primal(
+        self, scaled: Double, features: Double, keep: Mask, shrinkage: float, share: float
+    ) -> Double:
+        """Return B (s I + c E'E)^-1 over voxels, with E = Z - F B the residuals."""
+        left = self.scaled[~keep]
+        mixed = scaled.T @ _cross(features, self.scaled[keep])  # B'F'Z, (voxel, voxel)
+        inner = self.gram - (left.T @ left).astype(np.float64) - mixed - mixed.T
+        inner += scaled.T @ (features.T @ features) @ scaled
+        inner *= share
+        inner[np.diag_indices(len(inner))] += shrinkage
+        factor = cho_factor(inner, overwrite_a=True, check_finite=False)
+        return np.asarray(cho_solve(factor, scaled.T, check_finite=False).T)
+
+
+def _inflation(trace: float, count: int) -> float:
+    """Return how much larger the error of a new row is than the mean square of fitted residuals.
+
+    Of n rows and k effective parameters, fitted residuals are short by (n - k) / n, and errors in
+    the weights add k / n to the noise of a new row.
+    """
+    return (1 + trace / count) / max(1 - trace / count, 1 / count)
+
+
+def _decode_folds(
+    products: Products,
+    penalty: float,
+    shrinkage: float,
+    folds: NDArray[np.int64],
+    prior: FeaturePrior,
+    centre: Double,
+) -> tuple[Double, Double]:
+    """Decode each fold by weights and a residual covariance of the other folds' rows.
+
+    Returns
+    -------
+    decoded : ndarray of float64, shape (row, component)
+        Posterior means.
+    errors : ndarray of float64, shape (row, component)
+        Residuals of the rows behind the filters, G e.
+    """
+    encoder = products.encoder
+    decoded, errors = np.empty_like(encoder.features), np.empty_like(encoder.features)
+    unit = Standardization(np.zeros(1, np.float32), np.ones(1, np.float32))
+    for fold in np.unique(folds):
+        inside = folds == fold
+        weights, filters = products.filters(penalty, shrinkage, ~inside)
+        model = EncodingModel(
+            unit,
+            centre,
+            weights.astype(np.float32),
+            filters.astype(np.float32),
+            _symmetric(filters @ weights.T),
+            prior,
+        )
+        rows = encoder.rows[inside]
+        decoded[inside] = model.decode(rows)
+        errors[inside] = rows @ model.filters.T - encoder.features[inside] @ model.information
+    return decoded, errors
+
+
+def _symmetric(matrix: Double) -> Double:
+    return 0.5 * (matrix + matrix.T)
+
+
+def _persistence(projected: NDArray[np.floating], clip: Labels) -> float:
+    """Return the intraclass correlation of projected residuals over repeats of a clip.
+
+    Parameters
+    ----------
+    projected : ndarray, shape (row, component)
+        Left-out residuals as the decoder sees them, G e.
+    clip : ndarray of str, shape (row,)
+
+    Returns
+    -------
+    float
+        Between 0 and 1; 0 where no clip is repeated.
+    """
+    _, place, counts = np.unique(clip, return_inverse=True, return_counts=True)
+    repeated = counts[place] > 1
+    if not repeated.any():
+        return 0.0
+    values = np.asarray(projected[repeated], dtype=np.float64)
+    means, _ = average_repeats(values, clip[repeated])
+    sizes = counts[counts > 1]
+    # Analysis of variance in one way: mean squares between clips and within them.
+    within = np.square(values).sum() - (sizes[:, None] * np.square(means)).sum()
+    within /= max(1, int((sizes - 1).sum()))
+    between = (sizes[:, None] * np.square(means)).sum() / len(sizes)
+    mean_size = float(sizes.mean())
+    share = (between - within) / (between + (mean_size - 1) * within)
+    return float(np.clip(share, 0.0, 1.0))
+
+
+def _cosine(predicted: Double, true: Double) -> float:
+    length = float(np.sqrt((predicted**2).sum() * (true**2).sum()))
+    return float((predicted * true).sum()) / length if length > 0 else 0.0
