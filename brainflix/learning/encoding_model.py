@@ -22,7 +22,7 @@ voxels: a matrix of voxels by voxels appears only where there are fewer voxels t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -213,16 +213,10 @@ def fit_encoding_head(
         likeness = _cosine(average_repeats(heldout - prior.mean, clip)[0], true)
         if likeness >= best:
             best, chosen, decoded, errors = likeness, shrinkage, heldout, seen
-    weights, filters = products.filters(penalty, chosen, np.ones(len(rows), dtype=bool))
-    model = EncodingModel(
-        statistics,
-        centre,
-        weights.astype(np.float32),
-        filters.astype(np.float32),
-        _symmetric(filters @ weights.T),
-        prior,
-        _persistence(errors, clip),
-    )
+    everything = np.ones(len(rows), dtype=bool)
+    # The intercept of all rows is 0: responses and features are centred.
+    unshared = _model(products.filters(penalty, chosen, everything), statistics, centre, prior)
+    model = replace(unshared, persistence=_persistence(errors, clip))
     return EncodingHead(model, decoded.astype(np.float32), penalty / len(rows), chosen)
 
 
@@ -231,15 +225,18 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Encoder:
-    """Ridge from centred features F to standardised responses Y, of all rows or of some.
+    """Ridge from features F to standardised responses Y, of all rows or of some.
+
+    The last column of F is 1 and its weights, the intercept, are not penalised. Rows that are left
+    out must not enter by a mean of all rows either: what is centred by it knows their sum.
 
     Parameters
     ----------
     rows : ndarray of float32, shape (row, voxel)
-    features : ndarray of float64, shape (row, component)
-    square : ndarray of float64, shape (component, component)
+    features : ndarray of float64, shape (row, component + 1)
+    square : ndarray of float64, shape (component + 1, component + 1)
         F'F.
-    cross : ndarray of float64, shape (component, voxel)
+    cross : ndarray of float64, shape (component + 1, voxel)
         F'Y.
     """
 
@@ -250,11 +247,12 @@ class Encoder:
 
     @classmethod
     def of(cls, rows: Array, features: Double) -> Encoder:
-        """Take the products of all rows."""
+        """Take the products of all rows; features (row, component) come without the intercept."""
+        features = np.concatenate([features, np.ones((len(features), 1))], axis=1)
         return cls(rows, features, features.T @ features, _cross(features, rows))
 
     def weights(self, penalty: float, keep: Mask | None = None) -> tuple[Double, float]:
-        """Return (F'F + a I)^-1 F'Y, (component, voxel), of the kept rows, and its trace.
+        """Return ridge weights (component + 1, voxel) of the kept rows, and their trace.
 
         The trace is that of the map from responses to fitted responses: the parameters that a
         voxel effectively has.
@@ -263,7 +261,8 @@ class Encoder:
         if keep is not None and not keep.all():
             left = self.features[~keep]
             square, cross = square - left.T @ left, cross - _cross(left, self.rows[~keep])
-        factor = cho_factor(square + penalty * np.eye(len(square)), check_finite=False)
+        penalized = square + np.diag([penalty] * (len(square) - 1) + [0.0])
+        factor = cho_factor(penalized, overwrite_a=True, check_finite=False)
         trace = float(np.trace(cho_solve(factor, square, check_finite=False)))
         return np.asarray(cho_solve(factor, cross, check_finite=False)), trace
 
@@ -323,7 +322,7 @@ class Products:
         return cls(encoder, scale, scaled, gram.astype(np.float64))
 
     def filters(self, penalty: float, shrinkage: float, keep: Mask) -> tuple[Double, Double]:
-        """Fit the kept rows and return W' and W' S^-1, each (component, voxel).
+        """Fit the kept rows and return W' and W' S^-1, each (component + 1, voxel).
 
         S = D^1/2 ((1 - s) R + s I) D^1/2, with s the shrinkage, D the variances of the residuals
         and R their correlations (the target D of Schaefer and Strimmer 2005, doi
@@ -354,7 +353,7 @@ class Products:
         """
         rows = self.scaled[keep]
         # EE' and EB' from ZZ', ZB' and BB': no array of residuals is formed.
-        projected = (rows @ scaled.T.astype(np.float32)).astype(np.float64)  # ZB', (row, component)
+        projected = (rows @ scaled.T.astype(np.float32)).astype(np.float64)  # ZB'
         square = scaled @ scaled.T
         mixed = projected @ features.T
         inner = self.gram[np.ix_(keep, keep)] - mixed - mixed.T + features @ square @ features.T
@@ -406,27 +405,34 @@ def _decode_folds(
         Residuals of the rows behind the filters, G e.
     """
     encoder = products.encoder
-    decoded, errors = np.empty_like(encoder.features), np.empty_like(encoder.features)
-    unit = Standardization(np.zeros(1, np.float32), np.ones(1, np.float32))
+    decoded = np.empty((len(encoder.rows), len(centre)))
+    errors = np.empty_like(decoded)
+    unit = np.ones(encoder.rows.shape[1], dtype=np.float32)
     for fold in np.unique(folds):
         inside = folds == fold
-        weights, filters = products.filters(penalty, shrinkage, ~inside)
-        model = EncodingModel(
-            unit,
-            centre,
-            weights.astype(np.float32),
-            filters.astype(np.float32),
-            _symmetric(filters @ weights.T),
-            prior,
-        )
-        rows = encoder.rows[inside]
+        fitted = products.filters(penalty, shrinkage, ~inside)
+        intercept = Standardization(fitted[0][-1].astype(np.float32), unit)
+        model = _model(fitted, intercept, centre, prior)
+        rows, features = encoder.rows[inside], encoder.features[inside, :-1]
         decoded[inside] = model.decode(rows)
-        errors[inside] = rows @ model.filters.T - encoder.features[inside] @ model.information
+        errors[inside] = intercept.apply(rows) @ model.filters.T - features @ model.information
     return decoded, errors
 
 
-def _symmetric(matrix: Double) -> Double:
-    return 0.5 * (matrix + matrix.T)
+def _model(
+    fitted: tuple[Double, Double], statistics: Standardization, centre: Double, prior: FeaturePrior
+) -> EncodingModel:
+    """Make a model of weights and filters, leaving out those of the intercept."""
+    weights, filters = (part[:-1] for part in fitted)
+    information = filters @ weights.T
+    return EncodingModel(
+        statistics,
+        centre,
+        weights.astype(np.float32),
+        filters.astype(np.float32),
+        0.5 * (information + information.T),
+        prior,
+    )
 
 
 def _persistence(projected: NDArray[np.floating], clip: Labels) -> float:
