@@ -72,7 +72,7 @@ class ClipFeatures:
         DataError
             When a target is missing or has another shape.
         """
-        total = 0.0
+        total = np.zeros((), dtype=np.float64)
         for name, axes in self.axes.items():
             if name not in targets or targets[name].shape[1:] != self.shapes[name]:
                 raise DataError(
@@ -83,7 +83,7 @@ class ClipFeatures:
                 )
             flat = targets[name].reshape(len(targets[name]), -1)
             total = total + ((flat - self.means[name]) / self.scales[name]) @ axes
-        return np.asarray(total, dtype=np.float64) / self.size
+        return np.asarray(total / self.size)
 
     def target(self, name: str, features: Double) -> Array:
         """Reconstruct a target from features by the principal axes.

@@ -128,8 +128,9 @@ class EncodingModel:
         -------
         ndarray of float64, shape (row, component)
         """
-        evidence = self.statistics.apply(responses) @ self.filters.T  # (row, voxel) -> (row, comp.)
-        evidence = evidence - self.information @ (self.prior.mean - self.centre)
+        # (row, voxel) -> (row, component)
+        evidence = (self.statistics.apply(responses) @ self.filters.T).astype(np.float64)
+        evidence -= self.information @ (self.prior.mean - self.centre)
         count = np.broadcast_to(np.asarray(repeats), (len(responses),))
         decoded = np.empty_like(evidence)
         for n in np.unique(count):
