@@ -59,3 +59,14 @@ class VoxelSpace:
 
     def __len__(self) -> int:
         return len(self.position)
+
+    def take(self, rows: np.ndarray) -> VoxelSpace:
+        """Return the places of some voxels, by index or boolean mask."""
+        return VoxelSpace(
+            self.position[rows],
+            self.shape,
+            self.affine,
+            self.space,
+            None if self.structure is None else self.structure[rows],
+            None if self.vertex is None else self.vertex[rows],
+        )

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, eigh
 
+from brainflix.artifacts.responses import average_repeats
 from brainflix.artifacts.stimuli import Array, Labels
 from brainflix.errors import DataError
 
@@ -200,33 +200,3 @@ def _likeness(predicted: Double, true: Double) -> float:
     """Return the cosine of two arrays, 0 for one that is zero or points the other way."""
     length = float(np.sqrt((predicted**2).sum() * (true**2).sum()))
     return max(0.0, float((predicted * true).sum()) / length) if length > 0 else 0.0
-
-
-Rows = TypeVar("Rows", NDArray[np.float32], NDArray[np.float64])
-
-
-def average_repeats(values: Rows, labels: Sequence[str] | Labels) -> tuple[Rows, Labels]:
-    """Average rows that share a label.
-
-    Parameters
-    ----------
-    values : ndarray, shape (trial, ...)
-        Rows.
-    labels : sequence of str, shape (trial,)
-        Such as the clip of each trial.
-
-    Returns
-    -------
-    means : ndarray, shape (label, ...), dtype of ``values``
-        A row a label, in sorted order.
-    unique : ndarray of str, shape (label,)
-        The labels.
-    """
-    unique, place, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
-    if not len(unique):
-        return values, unique
-    ordered = values[np.argsort(place, kind="stable")]
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    sums = np.add.reduceat(ordered, starts, axis=0)
-    shape = (-1,) + (1,) * (values.ndim - 1)
-    return (sums / counts.reshape(shape)).astype(values.dtype), unique

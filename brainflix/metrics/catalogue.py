@@ -15,6 +15,7 @@ from brainflix.metrics import clip_space as clip_metrics
 from brainflix.metrics import features as model_metrics
 from brainflix.metrics import motion as motion_metrics
 from brainflix.metrics import pixels as pixel_metrics
+from brainflix.metrics import ssim as ssim_metrics  # noqa: F401
 from brainflix.metrics.base import METRICS, Metric, Note, PairMetric, lookup, note
 from brainflix.metrics.networks import Judges
 

@@ -2,43 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator
 from pathlib import Path
 
-from brainflix.components import Registry
+from brainflix.components import READERS
 from brainflix.config.studies import StudySource
 from brainflix.studies.study import Study
-
-MODULES = {
-    "arrays": "brainflix.studies.estimates.arrays",
-    "bids": "brainflix.studies.bids.study",
-    "bold_moments": "brainflix.studies.published.bold_moments.study",
-    "bold5000": "brainflix.studies.published.bold5000",
-    "cc2017": "brainflix.studies.published.cc2017.study",
-    "had": "brainflix.studies.published.had.study",
-    "glmsingle": "brainflix.studies.estimates.glmsingle",
-    "god": "brainflix.studies.published.god",
-    "mosaic": "brainflix.studies.published.mosaic",
-}
-
-
-class Readers(Registry[type[Study]]):
-    """The registry of readers; the module of one of ours is imported when its name is used."""
-
-    def __getitem__(self, name: str) -> type[Study]:
-        if name in MODULES:
-            importlib.import_module(MODULES[name])
-        return super().__getitem__(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter({**MODULES, **self._entries})
-
-    def __contains__(self, name: object) -> bool:
-        return name in MODULES or super().__contains__(name)
-
-
-READERS = Readers("study reader")
 
 
 def open_study(source: StudySource) -> Study:

@@ -33,11 +33,9 @@ from brainflix.studies.bids.stimuli import (
     read_stimuli,
     video_duration,
 )
-from brainflix.studies.readers import READERS
 from brainflix.studies.study import SPLITS, Clip, Event, Run, Study, check_groups, number_repeats
 
 
-@READERS.register("bids")
 class BidsStudy(Study):
     """A study as a BIDS derivatives folder with events.tsv, stimuli/ and stimuli.tsv.
 

@@ -21,7 +21,6 @@ from brainflix.studies.bids.stimuli import video_duration
 from brainflix.studies.estimates.array_clips import file_names, is_listing, listed_files, read_texts
 from brainflix.studies.estimates.pictures import PictureOptions, picture_frames
 from brainflix.studies.estimates.study import Axis, TrialRows, TrialStudy, TrialTable, clip_sets
-from brainflix.studies.readers import READERS
 from brainflix.studies.study import SPLITS, Clip, check_groups
 
 _DEFAULT_AXES: dict[int, tuple[Axis, ...]] = {2: ("trial", "voxel"), 3: ("clip", "repeat", "voxel")}
@@ -97,7 +96,6 @@ class ArraysOptions(Section):
     clip_duration: Positive = Field(default=1.0, description="s that a clip is shown")
 
 
-@READERS.register("arrays")
 class ArrayStudy(TrialStudy):
     """A study whose responses have been estimated a trial (betas), described by its options.
 

@@ -33,7 +33,6 @@ from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.bids.stimuli import Stimuli, read_stimuli, stimulus_file
 from brainflix.studies.estimates.glmsingle_files import SUFFIXES, BetaRows, Betas, stimulus_order
 from brainflix.studies.estimates.study import TrialStudy, TrialTable, clip_sets
-from brainflix.studies.readers import READERS
 from brainflix.studies.study import Clip, check_groups
 
 TABLE = "stimuli.tsv"
@@ -66,7 +65,6 @@ class Fit:
     order_read: bool
 
 
-@READERS.register("glmsingle")
 class GlmSingleStudy(TrialStudy):
     """A folder of output folders of GLMsingle."""
 

@@ -24,7 +24,6 @@ from brainflix.studies.bids.stimuli import clip_name
 from brainflix.studies.estimates.array_clips import named_captions
 from brainflix.studies.estimates.pictures import PictureOptions, picture_frames
 from brainflix.studies.estimates.study import TrialRows, TrialStudy, TrialTable, clip_sets
-from brainflix.studies.readers import READERS
 from brainflix.studies.study import Clip, check_groups
 
 REGIONS = tuple(
@@ -51,7 +50,6 @@ class Bold5000Options(Section):
     clips_per_group: int | None = Field(default=None, ge=3)
 
 
-@READERS.register("bold5000")
 class Bold5000Study(TrialStudy):
     """A folder that holds the betas of regions and BOLD5000_Stimuli."""
 

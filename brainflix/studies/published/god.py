@@ -33,7 +33,6 @@ from brainflix.studies.published.god_responses import (
     Responses,
     image_name,
 )
-from brainflix.studies.readers import READERS
 from brainflix.studies.study import Clip, check_groups
 
 _NPZ = re.compile(r"^sbj_(\d+)\.npz$")
@@ -41,7 +40,6 @@ _BDATA = re.compile(r"^(?:Subject|sub-?)(\d+)\.(?:h5|mat)$", re.IGNORECASE)
 _PICTURES = ("*.JPEG", "*.jpeg", "*.jpg", "*.png", "*.tif", "*.tiff")
 
 
-@READERS.register("god")
 class GodStudy(TrialStudy):
     """A folder of responses, pictures and, best, the lists that name the pictures."""
 

@@ -25,7 +25,6 @@ from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.bids.stimuli import condition_name, video_duration
 from brainflix.studies.estimates.array_clips import named_captions
 from brainflix.studies.estimates.study import TrialStudy, TrialTable, clip_sets
-from brainflix.studies.readers import READERS
 from brainflix.studies.study import Clip, check_groups
 
 _FILE = re.compile(r"^(sub-\d+_[A-Za-z0-9]+?)(?:_crc32-[0-9a-fA-F]+)?\.(?:hdf5|h5)$")
@@ -50,7 +49,6 @@ class MosaicOptions(Section):
     clips_per_group: int | None = Field(default=None, ge=3)
 
 
-@READERS.register("mosaic")
 class MosaicStudy(TrialStudy):
     """A folder of MOSAIC's files (or one merged file) and of stimuli."""
 

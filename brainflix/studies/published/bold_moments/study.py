@@ -14,7 +14,6 @@ from brainflix.studies.bids.study import BidsStudy
 from brainflix.studies.forms import StudyInForms
 from brainflix.studies.published.bold_moments.betas import BmdFsaverage, BmdFsLR, BmdRegions
 from brainflix.studies.published.bold_moments.stimuli import ANNOTATIONS, STIMULI, read_annotations
-from brainflix.studies.readers import READERS
 
 
 class BmdSeriesOptions(BidsOptions):
@@ -40,7 +39,6 @@ class BmdSeries(BidsStudy):
         return read_annotations(self.stimuli_table)
 
 
-@READERS.register("bold_moments")
 class BoldMoments(StudyInForms):
     """BOLD Moments in one of four forms.
 

@@ -8,10 +8,8 @@ from brainflix.studies.forms import StudyInForms
 from brainflix.studies.published.cc2017.mind_video import MindVideoArrays
 from brainflix.studies.published.cc2017.neuroclips import NeuroClipsTensors
 from brainflix.studies.published.cc2017.release import Cc2017Cifti, Cc2017Mni
-from brainflix.studies.readers import READERS
 
 
-@READERS.register("cc2017")
 class Cc2017(StudyInForms):
     """CC2017 in one of four forms.
 

@@ -24,7 +24,6 @@ from brainflix.studies.published.had.events import (
     HadEvents,
     HadSeriesOptions,
 )
-from brainflix.studies.readers import READERS
 
 
 class HadFmriprep(BidsStudy):
@@ -93,7 +92,6 @@ class HadCiftify(HadFmriprep):
         return self._recordings[subject]
 
 
-@READERS.register("had")
 class Had(StudyInForms):
     """HAD in one of four forms.
 
