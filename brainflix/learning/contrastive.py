@@ -212,7 +212,7 @@ def bi_mixco(predicted: Tensor, comparison: Comparison, scale: Tensor | float) -
         )
 
 
-LOSSES: dict[str, ContrastiveLoss] = {
+CONTRASTIVE: dict[str, ContrastiveLoss] = {
     "infonce": info_nce,
     "softclip": soft_clip,
     "mixco": mixco,

@@ -28,11 +28,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
+from brainflix.artifacts.responses import average_repeats
 from brainflix.artifacts.stimuli import Array, Labels
 from brainflix.errors import DataError
 from brainflix.learning.clip_features import Double, FeaturePrior
 from brainflix.learning.folds import group_folds
-from brainflix.learning.ridge import Standardization, average_repeats
+from brainflix.learning.ridge import Standardization
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class EncodingOptions:
     Parameters
     ----------
     penalties : tuple of float
-        Ridge penalties tried, as multiples of the trials' number (features have mean variance 1).
+        Ridge penalties tried, as multiples of a feature's sum of squares over the trials, on
+        average over features: the same multiples suit any number of trials and scale of features.
     shrinkages : tuple of float
         Shares of the diagonal in the residual covariance that are tried, above 0 and at most 1;
         the one that decodes left-out trials best is kept. (Analytic estimates suppose independent
@@ -195,16 +197,20 @@ def fit_encoding_head(
     Raises
     ------
     DataError
-        With fewer than two groups, or responses that do not vary.
+        With fewer than two groups, or responses or features that do not vary.
     """
     statistics = Standardization.of(responses)
     rows = statistics.apply(responses)
-    if not np.any(rows):
-        raise DataError("responses do not vary", expected="variance", found=f"{rows.shape} zeros")
-    folds: NDArray[np.int64] = group_folds(group, options.folds, seed)
     centre = features.mean(axis=0)
+    for name, values in (("responses", rows), ("features", features - centre)):
+        if not np.any(values):
+            raise DataError(
+                f"{name} do not vary", expected="variance", found=f"{values.shape} zeros"
+            )
+    folds: NDArray[np.int64] = group_folds(group, options.folds, seed)
     encoder = Encoder.of(rows, features - centre)
-    penalty = encoder.choose_penalty([p * len(rows) for p in options.penalties], folds)
+    unit = float(np.square(encoder.features[:, :-1]).sum() / features.shape[1])
+    penalty = encoder.choose_penalty([p * unit for p in options.penalties], folds)
     products = Products.of(encoder, penalty)
     # Every shrinkage decodes all left-out rows; the one whose averages point best is kept.
     true = average_repeats(features - prior.mean, clip)[0]
@@ -218,7 +224,7 @@ def fit_encoding_head(
     # The intercept of all rows is 0: responses and features are centred.
     unshared = _model(products.filters(penalty, chosen, everything), statistics, centre, prior)
     model = replace(unshared, persistence=_persistence(errors, clip))
-    return EncodingHead(model, decoded.astype(np.float32), penalty / len(rows), chosen)
+    return EncodingHead(model, decoded.astype(np.float32), penalty / unit, chosen)
 
 
 Mask = NDArray[np.bool_]

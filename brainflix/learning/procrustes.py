@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brainflix.artifacts.responses import average_repeats
 from brainflix.artifacts.stimuli import Array, Labels
 from brainflix.errors import DataError
 from brainflix.learning.ridge import (
     Double,
     Standardization,
-    average_repeats,
     decompose,
 )
 

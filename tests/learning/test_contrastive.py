@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from brainflix.errors import DataError
 from brainflix.learning.contrastive import (
-    LOSSES,
+    CONTRASTIVE,
     Comparison,
     Mix,
     bi_mixco,
@@ -175,7 +175,7 @@ def test_softclip_is_least_at_the_targets_themselves(vectors):
     assert best.grad.abs().max() < 1e-6
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CONTRASTIVE)
 def test_clips_of_another_study_neither_help_nor_hurt(vectors, name):
     """What one study's trials learn does not depend on the other study's clips."""
     predicted, targets, _ = vectors
@@ -187,35 +187,35 @@ def test_clips_of_another_study_neither_help_nor_hurt(vectors, name):
 
     def gradient(table):
         rows = predicted.clone().requires_grad_()
-        LOSSES[name](rows, Comparison(table, CLIP, STUDY, None, both.mix), 6.0).backward()
+        CONTRASTIVE[name](rows, Comparison(table, CLIP, STUDY, None, both.mix), 6.0).backward()
         return rows.grad[first]
 
     assert torch.allclose(gradient(targets), gradient(changed), atol=1e-6)
     free = predicted.clone().requires_grad_()
-    LOSSES[name](free, Comparison(targets, CLIP, None, None, both.mix), 6.0).backward()
+    CONTRASTIVE[name](free, Comparison(targets, CLIP, None, None, both.mix), 6.0).backward()
     assert not torch.allclose(free.grad[first], gradient(targets), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CONTRASTIVE)
 def test_a_trial_of_weight_zero_has_no_gradient_as_an_answer(vectors, name):
     predicted, targets, _ = vectors
     mix = Mix(torch.arange(9), torch.ones(9))
     weights = torch.ones(9)
     weights[CLIP == 3] = 0
-    once = LOSSES[name](predicted, Comparison(targets, CLIP, STUDY, weights, mix), 5.0)
-    twice = LOSSES[name](predicted, Comparison(targets, CLIP, STUDY, 2 * weights, mix), 5.0)
+    once = CONTRASTIVE[name](predicted, Comparison(targets, CLIP, STUDY, weights, mix), 5.0)
+    twice = CONTRASTIVE[name](predicted, Comparison(targets, CLIP, STUDY, 2 * weights, mix), 5.0)
     assert torch.isfinite(once)
     assert torch.allclose(once, twice, rtol=1e-5)  # only relative weights count
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CONTRASTIVE)
 def test_half_precision_predictions_are_compared_in_single_precision(vectors, name):
     predicted, targets, _ = vectors
     comparison = Comparison(targets, CLIP, STUDY, None, Mix(PARTNER, torch.ones(9)))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = LOSSES[name](predicted.bfloat16(), comparison, 5.0)
+        found = CONTRASTIVE[name](predicted.bfloat16(), comparison, 5.0)
     assert found.dtype == torch.float32
-    expected = LOSSES[name](predicted.bfloat16().float(), comparison, 5.0)
+    expected = CONTRASTIVE[name](predicted.bfloat16().float(), comparison, 5.0)
     assert torch.allclose(found, expected, atol=1e-6)
 
 

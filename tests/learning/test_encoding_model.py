@@ -157,7 +157,8 @@ def test_left_out_rows_are_decoded_as_by_a_fit_without_them(voxels):
     head = fit_encoding_head(rows, features, clip, group, prior, options, 0)
     inside = group_folds(group, 4, 0) == 2
     parts = (part[~inside] for part in (rows, features, clip, group))
-    same = EncodingOptions((0.1 * len(rows) / (~inside).sum(),), (0.1,), 4)
+    squares = [np.square(part - part.mean(axis=0)).sum() for part in (features, features[~inside])]
+    same = EncodingOptions((0.1 * squares[0] / squares[1],), (0.1,), 4)
     refit = fit_encoding_head(*parts, prior, same, 0)
     # Equal but for the means and deviations of responses and features, taken once from all rows.
     difference = np.square(refit.model.decode(rows[inside]) - head.heldout[inside]).mean()
@@ -253,6 +254,19 @@ def test_silent_voxels_and_constant_responses():
     assert np.all(head.model.filters[:, 7] == 0)
     with pytest.raises(DataError, match="do not vary"):
         fit_encoding_head(np.ones_like(rows), features, clip, group, prior, EncodingOptions(), 0)
+    with pytest.raises(DataError, match="features do not vary"):
+        fit_encoding_head(rows, np.ones_like(features), clip, group, prior, EncodingOptions(), 0)
     one = np.full(len(rows), "run")
     with pytest.raises(DataError, match="too few groups"):
         fit_encoding_head(rows, features, clip, one, prior, EncodingOptions(), 0)
+
+
+def test_the_scale_of_features_does_not_matter():
+    rows, features, clip, group, prior = world(60)
+    heads = []
+    for scale in (1.0, 0.01):
+        scaled = FeaturePrior(scale * prior.mean, scale**2 * prior.covariance)
+        options = EncodingOptions()
+        heads.append(fit_encoding_head(rows, scale * features, clip, group, scaled, options, 0))
+    assert heads[0].penalty == pytest.approx(heads[1].penalty)
+    assert np.allclose(heads[0].heldout, 100 * heads[1].heldout, atol=1e-3)
