@@ -85,6 +85,10 @@ class ClipFeatures:
             total = total + ((flat - self.means[name]) / self.scales[name]) @ axes
         return np.asarray(total / self.size)
 
+    def loadings(self, name: str) -> Double:
+        """Return the map from features to a target's deviations from its mean, (component, dim)."""
+        return self.axes[name].T.astype(np.float64) * (self.size * self.scales[name])
+
     def target(self, name: str, features: Double) -> Array:
         """Reconstruct a target from features by the principal axes.
 
@@ -99,7 +103,7 @@ class ClipFeatures:
         ndarray of float32, shape (row, ...)
             In the target's own units.
         """
-        flat = (features * self.size) @ self.axes[name].T * self.scales[name] + self.means[name]
+        flat = features @ self.loadings(name) + self.means[name]
         return flat.reshape(len(features), *self.shapes[name]).astype(np.float32)
 
 
@@ -154,6 +158,38 @@ def fit_clip_features(targets: Mapping[str, Array], components: int) -> ClipFeat
     size = float(np.sqrt(strength.mean() / clips))
     shapes = {name: values.shape[1:] for name, values in targets.items()}
     return ClipFeatures(means, scales, axes, shapes, size)
+
+
+def feature_lift(coordinates: Double, lift: Double, seed: int) -> Double:
+    """Place features in a shared space that starts out as the prediction of one target.
+
+    Along ``lift`` they are what they say about that target; what else they say lies in directions
+    orthogonal to it, which the shared layers can learn to use.
+
+    Parameters
+    ----------
+    coordinates : ndarray of float64, shape (component, coordinate)
+        Map from features to the target's coordinates in the shared space.
+    lift : ndarray of float64, shape (coordinate, dim)
+        Orthonormal rows that spread the coordinates over the width of the shared space.
+    seed : int
+        Seed of the other directions.
+
+    Returns
+    -------
+    ndarray of float64, shape (component, dim)
+        Where the space has too few other directions, only the first features, which vary most, get
+        one.
+    """
+    components, dim = len(coordinates), lift.shape[1]
+    count = min(components, dim - len(lift))
+    placed = coordinates @ lift
+    if count > 0:
+        gaussian = np.random.default_rng(seed).standard_normal((count, dim))
+        gaussian -= gaussian @ lift.T @ lift
+        # Orthonormal, and together as long as the features' mean variance of 1 over components.
+        placed[:count] += np.linalg.qr(gaussian.T)[0].T / np.sqrt(components)
+    return np.asarray(placed)
 
 
 def _leading(gram: Double, count: int) -> tuple[Double, Double]:

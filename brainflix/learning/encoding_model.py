@@ -134,7 +134,7 @@ class EncodingModel:
         evidence = (self.statistics.apply(responses) @ self.filters.T).astype(np.float64)
         evidence -= self.information @ (self.prior.mean - self.centre)
         count = np.broadcast_to(np.asarray(repeats), (len(responses),))
-        decoded = np.empty_like(evidence)
+        decoded = np.empty(evidence.shape)
         for n in np.unique(count):
             decoded[count == n] = evidence[count == n] @ self._gain(float(n)).T
         return decoded + self.prior.mean
@@ -167,6 +167,27 @@ class EncodingHead:
     heldout: Array
     penalty: float
     shrinkage: float
+
+    def placed(self, lift: Double) -> tuple[Array, Array, Array]:
+        """Return the head as a linear layer into a shared space, for single trials.
+
+        Parameters
+        ----------
+        lift : ndarray of float64, shape (component, dim)
+            See :func:`brainflix.learning.clip_features.feature_lift`.
+
+        Returns
+        -------
+        weights : ndarray of float32, shape (voxel, dim)
+            Of standardised responses.
+        bias : ndarray of float32, shape (dim,)
+        heldout : ndarray of float32, shape (row, dim)
+            Left-out outputs of the rows the head was fitted on.
+        """
+        weights, bias = self.model.affine()
+        parts = (weights @ lift, bias @ lift, self.heldout @ lift)
+        placed, offset, heldout = (part.astype(np.float32) for part in parts)
+        return placed, offset, heldout
 
 
 def fit_encoding_head(

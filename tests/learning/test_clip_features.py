@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from brainflix.errors import DataError
-from brainflix.learning.clip_features import fit_clip_features, fit_prior
+from brainflix.learning.clip_features import feature_lift, fit_clip_features, fit_prior
 
 
 def targets(clips=30, seed=0):
@@ -52,6 +52,20 @@ def test_a_target_that_never_varies_adds_nothing():
     found = fit_clip_features(constant, 3).features(constant)
     expected = fit_clip_features(values, 3).features(values)
     assert np.allclose(np.abs(found), np.abs(expected), atol=1e-3)
+
+
+@pytest.mark.parametrize("dim", [20, 8, 5])
+def test_lifted_features_keep_the_target_and_add_what_else_they_say(dim):
+    rng = np.random.default_rng(0)
+    coordinates = rng.standard_normal((7, 5))
+    lift = np.linalg.qr(rng.standard_normal((dim, 5)))[0].T
+    found = feature_lift(coordinates, lift, 0)
+    assert np.allclose(found @ lift.T, coordinates)
+    other = found - coordinates @ lift
+    count = min(7, dim - 5)
+    expected = np.diag([1 / 7] * count + [0.0] * (7 - count))
+    assert np.allclose(other @ other.T, expected)
+    assert np.linalg.matrix_rank(found) == min(7, dim)  # nothing is lost where there is room
 
 
 def test_the_prior_is_the_mean_and_covariance():

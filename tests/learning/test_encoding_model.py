@@ -270,3 +270,13 @@ def test_the_scale_of_features_does_not_matter():
         heads.append(fit_encoding_head(rows, scale * features, clip, group, scaled, options, 0))
     assert heads[0].penalty == pytest.approx(heads[1].penalty)
     assert np.allclose(heads[0].heldout, 100 * heads[1].heldout, atol=1e-3)
+
+
+def test_a_head_as_a_linear_layer():
+    rows, features, clip, group, prior = world(60)
+    head = fit_encoding_head(rows, features, clip, group, prior, EncodingOptions(), 0)
+    lift = np.random.default_rng(0).standard_normal((K, 9))
+    weights, bias, heldout = head.placed(lift)
+    standard = head.model.statistics.apply(rows)
+    assert np.allclose(standard @ weights + bias, head.model.decode(rows) @ lift, atol=1e-4)
+    assert np.allclose(heldout, head.heldout @ lift, atol=1e-4)
