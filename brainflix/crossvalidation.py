@@ -24,6 +24,8 @@ from brainflix.config.recipe import AlignmentConfig, RegressionConfig
 from brainflix.console import announce, track
 from brainflix.learning.cohort import Cohort, choose_validation
 from brainflix.learning.folds import group_folds
+from brainflix.metrics.identification import identification
+from brainflix.metrics.similarity import correlation_pairs
 from brainflix.regression.cohort import SharedTrials, TargetCohort
 
 ESTIMATORS = ("network", "ridge")
@@ -60,18 +62,7 @@ def pairwise_identification(predicted: Array, true: Array) -> float:
     float
         Mean over ordered pairs of clips; ties count one half; chance is 0.5.
     """
-    rows = [_standard(part.reshape(len(part), -1)) for part in (predicted, true)]
-    similarity = rows[0] @ rows[1].T  # (prediction, clip)
-    own = np.diag(similarity)[:, None]
-    wins = (own > similarity) + 0.5 * (own == similarity)
-    count = len(similarity)
-    return float((wins.sum() - 0.5 * count) / (count * (count - 1)))
-
-
-def _standard(rows: np.ndarray) -> np.ndarray:
-    centred = rows.astype(np.float64) - rows.mean(axis=1, keepdims=True, dtype=np.float64)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    return centred / np.where(length > 0, length, 1.0)
+    return float(identification(correlation_pairs(predicted, true)).mean())
 
 
 def crossvalidate_study(

@@ -201,6 +201,7 @@ def average_repeats(values: Rows, labels: Sequence[str] | Labels) -> tuple[Rows,
     unique, place, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
     if not len(unique):
         return values, unique
+    # Rows of one label are brought together and summed from each label's first row on.
     ordered = values[np.argsort(place, kind="stable")]
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     sums = np.add.reduceat(ordered, starts, axis=0)

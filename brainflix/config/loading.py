@@ -222,15 +222,19 @@ def frozen_text(config: Config) -> str:
     return json.dumps(config.model_dump(mode="json"), sort_keys=True, indent=1) + "\n"
 
 
+def frozen_path(config: Config) -> Path:
+    """Return where :func:`freeze` writes a configuration: a name made of what it holds."""
+    digest = hashlib.sha256(frozen_text(config).encode()).hexdigest()[:16]
+    return Path(config.results) / "config" / f"{digest}.json"
+
+
 def freeze(config: Config) -> Path:
     """Write a validated configuration for the stages of a run, and return the file's path.
 
-    Its name is the digest of what it holds, so it is written once and never again: a second run, or
-    a job that reads the workflow again, finds it as it is.
+    It is written once and never again: a second run, or a job that reads the workflow again, finds
+    it as it is.
     """
-    text = frozen_text(config)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    path = Path(config.results) / "config" / f"{digest}.json"
+    text, path = frozen_text(config), frozen_path(config)
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")

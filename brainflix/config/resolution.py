@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from brainflix.components import ENCODERS, READERS, attribute, nearest
 from brainflix.config.experiment import Config, ExperimentConfig, strings
 from brainflix.config.recipe import NodeConfig
@@ -94,25 +92,8 @@ def check_inputs(node: NodeConfig) -> None:
 
 
 def _reader_options(config: Config, study: str) -> None:
-    """Validate a reader's options by the reader's own class, where it names one."""
-    section = config.studies[study]
-    options = getattr(READERS[section.reader], "Options", None)
-    if options is None:
-        return
-    try:
-        options.model_validate(section.options)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        unknown = first["type"] == "extra_forbidden"
-        raise ConfigError(
-            f"{'unknown option' if unknown else 'unusable option'} {key!r} of reader "
-            f"{section.reader}",
-            expected=", ".join(options.model_fields) + nearest(key, [*options.model_fields])
-            if unknown
-            else str(first["msg"]),
-            found=first.get("input"),
-        ) from error
+    """Validate a reader's options by the class of the reader, or of the form that they name."""
+    attribute("brainflix.studies.readers:reader_options")(config.source(study))
 
 
 def _atlas(atlas: str | None, regions: Any) -> None:
@@ -163,9 +144,20 @@ def _model(name: str, experiment: ExperimentConfig | None = None) -> None:
                 f"no embedded model {rest!r}",
                 expected=", ".join(f"embedded:{k}" for k in known) + nearest(rest, known),
             )
-    elif Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        if not Path(name).is_dir() and not Path(name).is_file():
-            raise ConfigError("the model's folder does not exist", found=name)
+    elif _is_path(name) and not Path(name).exists():
+        raise ConfigError("the model's folder does not exist", found=name)
+
+
+def _is_path(name: str) -> bool:
+    """Tell whether a model's name can only be a path, not a hub id such as owner/name."""
+    return Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
+
+
+def model_names(section: Any) -> list[str]:
+    """Return every model that a section names, each once, but those of the experiment's own."""
+    values = section.model_dump(mode="json") if hasattr(section, "model_dump") else section
+    found = dict.fromkeys(name for _, name in _models(values, ""))
+    return [name for name in found if name.partition(":")[0] not in MADE]
 
 
 def made_models(section: Any) -> list[str]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from brainflix.artifacts.store import open_artifact, read_strings
 from brainflix.errors import ArtifactError, DataError
-from brainflix.statistics.permutation import derangement
+from brainflix.statistics.derangement import derangement
 
 
 @dataclass(frozen=True)
