@@ -12,16 +12,16 @@ Ridge regression from voxels to features estimates the same linear map, but has 
 features co-vary and how the noise co-varies from one person's trials together; here the first comes
 from everybody's clips.
 
-W is a ridge estimate, its penalty chosen by left-out responses. S is estimated from the residuals,
-scaled up to the size that they have for new trials, so that it holds what the features miss and
-what W gets wrong as well as noise; it is shrunk towards its diagonal, by as much as decodes
-left-out trials best. Everything is computed over features and over the smaller of trials and
-voxels: a matrix of voxels by voxels appears only where there are fewer voxels than trials.
+W is a ridge estimate. S is estimated from the residuals, scaled up to the size that they have for
+new trials, so that it holds what the features miss and what W gets wrong as well as noise, and is
+shrunk towards its diagonal. Penalty and shrinkage are those that decode left-out trials best.
+Everything is computed over features and over the smaller of trials and voxels: a matrix of voxels
+by voxels appears only where there are fewer voxels than trials.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,16 +45,18 @@ class EncodingOptions:
     penalties : tuple of float
         Ridge penalties tried, as multiples of a feature's sum of squares over the trials, on
         average over features: the same multiples suit any number of trials and scale of features.
+        (Left-out responses would choose larger ones, which are right for most voxels but lose the
+        directions of little noise that decoding lives on.)
     shrinkages : tuple of float
         Shares of the diagonal in the residual covariance that are tried, above 0 and at most 1;
-        the one that decodes left-out trials best is kept. (Analytic estimates suppose independent
-        trials; neighbouring ones are not.)
+        (Analytic estimates suppose independent trials; neighbouring ones are not.) Of both, those
+        are kept whose decoded left-out trials, averaged over repeats, point best.
     folds : int
         Cross-validation folds, made of clip groups.
     """
 
-    penalties: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-    shrinkages: tuple[float, ...] = (0.2, 0.35, 0.5, 0.7, 0.85, 0.95)
+    penalties: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+    shrinkages: tuple[float, ...] = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 0.95)
     folds: int = 10
 
 
@@ -137,7 +139,7 @@ class EncodingModel:
         decoded = np.empty(evidence.shape)
         for n in np.unique(count):
             decoded[count == n] = evidence[count == n] @ self._gain(float(n)).T
-        return decoded + self.prior.mean
+        return np.asarray(decoded + self.prior.mean, dtype=np.float64)
 
     def _gain(self, repeats: float) -> Double:
         """Return C (I + n M C)^-1 n, (component, component), n the effective repeats."""
@@ -231,21 +233,50 @@ def fit_encoding_head(
     folds: NDArray[np.int64] = group_folds(group, options.folds, seed)
     encoder = Encoder.of(rows, features - centre)
     unit = float(np.square(encoder.features[:, :-1]).sum() / features.shape[1])
-    penalty = encoder.choose_penalty([p * unit for p in options.penalties], folds)
-    products = Products.of(encoder, penalty)
-    # Every shrinkage decodes all left-out rows; the one whose averages point best is kept.
+    penalties, shrinkages = sorted(options.penalties), sorted(options.shrinkages)
+    products = Products.of(encoder, penalties[len(penalties) // 2] * unit)
     true = average_repeats(features - prior.mean, clip)[0]
-    best, chosen, decoded, errors = -1.0, 0.0, np.empty(0), np.empty(0)
-    for shrinkage in sorted(options.shrinkages):
-        heldout, seen = _decode_folds(products, penalty, shrinkage, folds, prior, centre)
-        likeness = _cosine(average_repeats(heldout - prior.mean, clip)[0], true)
-        if likeness >= best:
-            best, chosen, decoded, errors = likeness, shrinkage, heldout, seen
+
+    def decode(penalty: float, shrinkage: float) -> tuple[Double, Double]:
+        return _decode_folds(products, penalty * unit, shrinkage, folds, prior, centre)
+
+    def likeness(penalty: float, shrinkage: float) -> float:
+        heldout, _ = decode(penalty, shrinkage)
+        return _cosine(average_repeats(heldout - prior.mean, clip)[0], true)
+
+    # The two matter almost independently: one is sought at a middle value of the other.
+    middle = shrinkages[len(shrinkages) // 2]
+    penalty = _climb(penalties, lambda value: likeness(value, middle))
+    shrinkage = _climb(shrinkages, lambda value: likeness(penalty, value))
+    decoded, errors = decode(penalty, shrinkage)
     everything = np.ones(len(rows), dtype=bool)
     # The intercept of all rows is 0: responses and features are centred.
-    unshared = _model(products.filters(penalty, chosen, everything), statistics, centre, prior)
+    fitted = products.filters(penalty * unit, shrinkage, everything)
+    unshared = _model(fitted, statistics, centre, prior)
     model = replace(unshared, persistence=_persistence(errors, clip))
-    return EncodingHead(model, decoded.astype(np.float32), penalty / unit, chosen)
+    return EncodingHead(model, decoded.astype(np.float32), penalty, shrinkage)
+
+
+def _climb(candidates: Sequence[float], score: Callable[[float], float]) -> float:
+    """Return the candidate of the highest score, going up from the middle.
+
+    Scores are taken to have one maximum over the ordered candidates, so that few are computed.
+    """
+    scores: dict[int, float] = {}
+
+    def at(place: int) -> float:
+        if not 0 <= place < len(candidates):
+            return -np.inf
+        if place not in scores:
+            scores[place] = score(candidates[place])
+        return scores[place]
+
+    place = len(candidates) // 2
+    while True:
+        best = max((place, place - 1, place + 1), key=at)
+        if best == place:
+            return candidates[place]
+        place = best
 
 
 Mask = NDArray[np.bool_]
@@ -293,18 +324,6 @@ class Encoder:
         factor = cho_factor(penalized, overwrite_a=True, check_finite=False)
         trace = float(np.trace(cho_solve(factor, square, check_finite=False)))
         return np.asarray(cho_solve(factor, cross, check_finite=False)), trace
-
-    def choose_penalty(self, penalties: Sequence[float], folds: NDArray[np.int64]) -> float:
-        """Return the penalty whose left-out predictions of responses err least."""
-        errors = dict.fromkeys(penalties, 0.0)
-        for fold in np.unique(folds):
-            inside = folds == fold
-            rows, features = self.rows[inside], self.features[inside].astype(np.float32)
-            for penalty in penalties:
-                weights, _ = self.weights(penalty, ~inside)
-                error = rows - features @ weights.astype(np.float32)
-                errors[penalty] += float(np.einsum("rv,rv->", error, error, dtype=np.float64))
-        return min(errors, key=lambda penalty: (errors[penalty], -penalty))
 
 
 def _cross(features: Double, rows: Array) -> Double:

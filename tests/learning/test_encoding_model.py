@@ -127,8 +127,8 @@ def test_filters_of_any_rows_are_those_of_the_matrices_written_out(voxels, shrin
         assert error < 1e-4 * np.abs(expected[1]).max()
 
 
-def test_weights_are_ridge_and_the_penalty_is_that_of_left_out_responses():
-    rows, features, _, group, _ = world(30)
+def test_weights_are_ridge_with_an_intercept():
+    rows, features, *_ = world(30)
     rows = Standardization.of(rows).apply(rows)
     encoder = Encoder.of(rows, features)
     keep = np.arange(len(rows)) % 3 > 0
@@ -137,17 +137,26 @@ def test_weights_are_ridge_and_the_penalty_is_that_of_left_out_responses():
     assert np.allclose(found[:-1], expected.coef_.T, atol=1e-5)
     assert np.allclose(found[-1], expected.intercept_, atol=1e-5)
     assert 1 < trace < K + 1
-    folds = group_folds(group, 5, 0)
-    penalties = [0.1, 10.0, 1000.0, 1e5]
-    errors = []
-    for penalty in penalties:
-        error = 0.0
-        for fold in range(5):
-            inside = folds == fold
-            fit = Ridge(alpha=penalty).fit(features[~inside], rows[~inside])
-            error += np.square(rows[inside] - fit.predict(features[inside])).sum()
-        errors.append(error)
-    assert encoder.choose_penalty(penalties, folds) == penalties[int(np.argmin(errors))]
+
+
+def test_penalty_and_shrinkage_are_those_that_decode_left_out_trials_best():
+    rows, features, clip, group, prior = world(60)
+    grid = EncodingOptions((0.01, 0.1, 1.0, 10.0), (0.1, 0.3, 0.6, 0.9), 4)
+    chosen = fit_encoding_head(rows, features, clip, group, prior, grid, 0)
+
+    def likeness(penalty, shrinkage):
+        one = EncodingOptions((penalty,), (shrinkage,), 4)
+        heldout = fit_encoding_head(rows, features, clip, group, prior, one, 0).heldout
+        averages = [
+            np.array([part[clip == name].mean(axis=0) for name in np.unique(clip)])
+            for part in (heldout - prior.mean, features - prior.mean)
+        ]
+        return np.corrcoef(*(part.ravel() for part in averages))[0, 1]
+
+    best = likeness(chosen.penalty, chosen.shrinkage)
+    every = [likeness(p, s) for p in grid.penalties for s in grid.shrinkages]
+    assert best > max(every) - 0.005
+    assert best > np.median(every)
 
 
 @pytest.mark.parametrize("voxels", [30, 300])
