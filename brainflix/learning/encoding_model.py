@@ -139,7 +139,7 @@ class EncodingModel:
         decoded = np.empty(evidence.shape)
         for n in np.unique(count):
             decoded[count == n] = evidence[count == n] @ self._gain(float(n)).T
-        return np.asarray(decoded + self.prior.mean, dtype=np.float64)
+        return np.asarray(decoded + self.prior.mean)
 
     def _gain(self, repeats: float) -> Double:
         """Return C (I + n M C)^-1 n, (component, component), n the effective repeats."""
@@ -148,7 +148,8 @@ class EncodingModel:
         n = repeats / (1 + (repeats - 1) * self.persistence)
         prior = self.prior.covariance
         inner = np.eye(len(prior)) + n * self.information @ prior
-        return n * np.linalg.solve(inner.T, prior).T
+        gain: Double = np.asarray(np.linalg.solve(inner.T, n * prior).T, dtype=np.float64)
+        return gain
 
 
 @dataclass(frozen=True)
