@@ -7,14 +7,13 @@ from sklearn.linear_model import Ridge
 from brainflix.errors import DataError
 from brainflix.learning.clip_features import FeaturePrior, fit_prior
 from brainflix.learning.encoding_model import (
-    Encoder,
     EncodingModel,
     EncodingOptions,
-    Products,
     fit_encoding_head,
 )
 from brainflix.learning.folds import group_folds
 from brainflix.learning.ridge import Standardization
+from brainflix.learning.voxel_regression import ResidualProducts, VoxelRegression
 
 K = 4
 
@@ -114,8 +113,8 @@ def direct_filters(rows, features, penalty, shrinkage, keep, scale):
 def test_filters_of_any_rows_are_those_of_the_matrices_written_out(voxels, shrinkage):
     rows, features, *_ = world(voxels)
     rows = Standardization.of(rows).apply(rows)
-    encoder = Encoder.of(rows, features)
-    products = Products.of(encoder, 5.0)
+    regression = VoxelRegression.of(rows, features)
+    products = ResidualProducts.of(regression, 5.0)
     rng = np.random.default_rng(1)
     for keep in (np.ones(len(rows), dtype=bool), rng.random(len(rows)) < 0.7):
         weights, filters = products.filters(5.0, shrinkage, keep)
@@ -130,10 +129,10 @@ def test_filters_of_any_rows_are_those_of_the_matrices_written_out(voxels, shrin
 def test_weights_are_ridge_with_an_intercept():
     rows, features, *_ = world(30)
     rows = Standardization.of(rows).apply(rows)
-    encoder = Encoder.of(rows, features)
+    regression = VoxelRegression.of(rows, features)
     keep = np.arange(len(rows)) % 3 > 0
     expected = Ridge(alpha=7.0).fit(features[keep], rows[keep])
-    found, trace = encoder.weights(7.0, keep)
+    found, trace = regression.weights(7.0, keep)
     assert np.allclose(found[:-1], expected.coef_.T, atol=1e-5)
     assert np.allclose(found[-1], expected.intercept_, atol=1e-5)
     assert 1 < trace < K + 1
