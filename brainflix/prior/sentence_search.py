@@ -1,0 +1,140 @@
+"""A local search for a probable sentence, for captions that compose few by exchange alone.
+
+People describe clips in words of their own, and two captions seldom differ in one span only. The
+search starts from the most probable sentences, and changes one thing at a time: a word for another
+that has been seen next to one of its neighbours, a word left out, or the end of the sentence for
+the end of another probable one that shares a word. It keeps the best few and stops when no change
+helps.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+
+import numpy as np
+from pydantic import Field
+
+from brainflix.artifacts.stimuli import Array
+from brainflix.config.base import Section
+from brainflix.prior.composition import Grammar, Words, cross, join, split
+
+_EDGE = ""
+
+
+class SearchOptions(Section):
+    """How far to search."""
+
+    starts: int = Field(default=20, ge=1, description="most probable sentences to start from")
+    beam: int = Field(default=4, ge=1, description="sentences kept in each round")
+    rounds: int = Field(default=6, ge=0, description="changes, at most")
+    tries: int = Field(default=400, ge=1, description="sentences encoded in each round, at most")
+    penalty: float = Field(
+        default=1.0,
+        ge=0,
+        description="what each change must gain at least, in units of log-likelihood; keeps the "
+        "search from sentences that nobody would say",
+    )
+
+
+class SentenceSearch:
+    """Neighbours of sentences, and the search among them.
+
+    Parameters
+    ----------
+    sentences : sequence of str
+        Where searches start: training captions and what they compose.
+    grammar : Grammar
+        Exchanges that minimal pairs show.
+    options : SearchOptions
+    """
+
+    def __init__(self, sentences: Sequence[str], grammar: Grammar, options: SearchOptions) -> None:
+        self.sentences, self.grammar, self.options = sentences, grammar, options
+        followers: dict[str, set[str]] = defaultdict(set)
+        leaders: dict[str, set[str]] = defaultdict(set)
+        for sentence in sentences:
+            words = (_EDGE, *split(sentence), _EDGE)
+            for left, right in zip(words[:-1], words[1:], strict=True):
+                followers[left].add(right)
+                leaders[right].add(left)
+        self.followers = {word: frozenset(found) for word, found in followers.items()}
+        self.leaders = {word: frozenset(found) for word, found in leaders.items()}
+
+    def neighbours(self, words: Words, others: Sequence[Words]) -> list[Words]:
+        """Return sentences that one change makes, the better attested kinds first.
+
+        Parameters
+        ----------
+        words : tuple of str
+            The sentence.
+        others : sequence of tuple of str
+            Sentences whose ends it may take.
+        """
+        found: dict[Words, None] = dict.fromkeys(self.grammar.variants(words))
+        for other in others:
+            found.update(dict.fromkeys(cross(words, other)))
+        found.update(dict.fromkeys(self._words_exchanged(words, others)))
+        found.pop(words, None)
+        return [sentence for sentence in found if sentence]
+
+    def _words_exchanged(self, words: Words, others: Sequence[Words]) -> Iterator[Words]:
+        """Yield the sentence with a word exchanged or left out, where neighbours have been seen."""
+        vocabulary = sorted({word for other in others for word in other})
+        for k in range(len(words)):
+            left = words[k - 1] if k else _EDGE
+            right = words[k + 1] if k + 1 < len(words) else _EDGE
+            after = self.followers.get(left, frozenset())
+            before = self.leaders.get(right, frozenset())
+            if right in after and len(words) > 1:
+                yield words[:k] + words[k + 1 :]
+            for both in (True, False):  # a word seen next to both neighbours comes first
+                for word in vocabulary:
+                    if word != words[k] and ((word in after) + (word in before) > 1) is both:
+                        if word in after or word in before:
+                            yield words[:k] + (word,) + words[k + 1 :]
+
+    def run(self, log: Array, likelihood: Callable[[list[str]], Array]) -> str:
+        """Search from the most probable sentences.
+
+        Parameters
+        ----------
+        log : ndarray of float32, shape (sentence,)
+            Log-likelihood of each of the sentences to start from.
+        likelihood : callable
+            Sentences to their log-likelihoods, on the same scale.
+
+        Returns
+        -------
+        str
+            The best sentence, after what its changes cost.
+        """
+        options = self.options
+        order = np.argsort(-log, kind="stable")[: options.starts]
+        starts = [split(self.sentences[k]) for k in order]
+        value = {words: float(log[k]) for words, k in zip(starts, order, strict=True)}
+        beam = starts[: options.beam]
+        for changes in range(1, options.rounds + 1):
+            tried = self._candidates(beam, starts, value)
+            if not tried:
+                break
+            found = likelihood([join(words) for words in tried])
+            for words, each in zip(tried, found, strict=True):
+                value[words] = float(each) - options.penalty * changes
+            best = sorted({*beam, *tried}, key=lambda words: (-value[words], words))
+            if best[: options.beam] == beam:
+                break
+            beam = best[: options.beam]
+        return join(min(value, key=lambda words: (-value[words], words)))
+
+    def _candidates(
+        self, beam: Sequence[Words], starts: Sequence[Words], known: Mapping[Words, float]
+    ) -> list[Words]:
+        """Return new neighbours of the beam, as many of each sentence, up to the limit."""
+        each = max(1, self.options.tries // len(beam))
+        found: dict[Words, None] = {}
+        for words in beam:
+            new = (near for near in self.neighbours(words, starts) if near not in known)
+            found.update(dict.fromkeys(islice(new, each)))
+        return list(found)
