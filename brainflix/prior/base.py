@@ -181,7 +181,7 @@ class Prior(ABC):
 
     kind: ClassVar[str]
     Options: ClassVar[type[PriorOptions]]
-    needs_captions: ClassVar[bool] = False
+    needs_captions: bool = False
 
     def __init__(self, options: PriorOptions) -> None:
         self.options = options

@@ -39,7 +39,7 @@ class CaptionsOptions(PriorOptions):
     )
     longest: int = Field(default=4, ge=1, description="words of an exchangeable span, at most")
     limit: int = Field(default=100_000, ge=1, description="composed sentences, at most")
-    search: SearchOptions | None | Literal["auto"] = Field(
+    search: SearchOptions | Literal["auto"] | None = Field(
         default="auto",
         description="search on from the most probable sentences, one change at a time; auto: where "
         "exchanges compose less than twice as many sentences as there are captions; null: never",
@@ -113,7 +113,8 @@ class Captions(Prior):
         return tensors, facts
 
     def _set_state(self, tensors: Tensors, facts: dict[str, Any], encode: Encode | None) -> None:
-        assert self.target is not None and encode is not None
+        assert self.target is not None
+        assert encode is not None
         self.observation = Observation.of(tensors, self.target.shape)
         self.spread, self.temper = tensors["spread"], float(facts["temper"])
         self.sentences, self.known = list(facts["sentences"]), int(facts["known"])

@@ -2,14 +2,15 @@
 
 Two captions that differ in one span ("a red ball rises", "a blue ball rises") show that the spans
 can replace each other. A span replaces another in a further caption where it has been seen between
-the same two neighbours. Repeated, this reaches combinations that no training clip shows.
+the same two neighbours. Repeated, this reaches combinations that no training clip shows, in those
+phrasings that do not put the new pair side by side ("a heart that is red").
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 Words = tuple[str, ...]
@@ -44,10 +45,18 @@ class Grammar:
     exchanges: dict[Words, tuple[Words, ...]]
     contexts: dict[tuple[str, str], frozenset[Words]]
     longest: int
+    _allowed: dict[tuple[Words, str, str], tuple[Words, ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
-    def fits(self, span: Words, left: str, right: str) -> bool:
-        """Return whether a span has been seen between two neighbours."""
-        return span in self.contexts.get((left, right), ())
+    def replacements(self, span: Words, left: str, right: str) -> tuple[Words, ...]:
+        """Return what replaces a span between two neighbours, sorted."""
+        key = (span, left, right)
+        if key not in self._allowed:
+            seen = self.contexts.get((left, right), frozenset())
+            others = self.exchanges.get(span, ())
+            self._allowed[key] = tuple(other for other in others if other in seen)
+        return self._allowed[key]
 
     def spans(self, words: Words) -> Iterator[tuple[int, int]]:
         """Yield start and end of each exchangeable span of a sentence, from left to right."""
@@ -59,11 +68,8 @@ class Grammar:
     def variants(self, words: Words) -> Iterator[Words]:
         """Yield the sentences that one exchange makes of a sentence, in a fixed order."""
         for start, end in self.spans(words):
-            left, right = _neighbours(words, start, end)
-            seen = self.contexts.get((left, right), frozenset())
-            for other in self.exchanges[words[start:end]]:
-                if other in seen:
-                    yield words[:start] + other + words[end:]
+            for other in self.replacements(words[start:end], *_neighbours(words, start, end)):
+                yield words[:start] + other + words[end:]
 
 
 def _neighbours(words: Words, start: int, end: int) -> tuple[str, str]:
@@ -132,8 +138,9 @@ def exchange_together(
 ) -> list[tuple[str, ...]]:
     """Exchange single words in all captions of a clip at once: what another clip would be called.
 
-    A word is exchanged only where every caption holds it exactly once, and every caption allows the
-    exchange. So each set describes one clip, whatever words mean.
+    A word is exchanged for another of a minimal pair where every caption holds it exactly once. So
+    each set describes one clip, whatever words mean. Neighbours do not matter here, or a pair that
+    no clip shows ("a red heart") could never come to be.
 
     Parameters
     ----------
@@ -167,13 +174,10 @@ def _exchange_word(
     """Yield the captions with one word exchanged in all of them."""
     if any(words.count(word) != 1 for words in sentences):
         return
-    places = [words.index(word) for words in sentences]
-    sides = [_neighbours(words, k, k + 1) for words, k in zip(sentences, places, strict=True)]
     for other in grammar.exchanges.get((word,), ()):
-        if len(other) == 1 and all(grammar.fits(other, *side) for side in sides):
+        if len(other) == 1:
             yield tuple(
-                words[:k] + other + words[k + 1 :]
-                for words, k in zip(sentences, places, strict=True)
+                tuple(other[0] if one == word else one for one in words) for words in sentences
             )
 
 

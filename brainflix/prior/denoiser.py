@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ class DenoisingNetwork(nn.Module):
             self.register_buffer(name, torch.ones(components))
         sizes = [components + 1, *[width] * layers]
         parts: list[nn.Module] = []
-        for size, following in zip(sizes[:-1], sizes[1:], strict=True):
+        for size, following in pairwise(sizes):
             parts += [nn.Linear(size, following), nn.GELU()]
         last = nn.Linear(width, components)
         nn.init.zeros_(last.weight)

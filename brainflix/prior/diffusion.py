@@ -1,9 +1,10 @@
 """The prior ``diffusion``: draws from the posterior by a diffusion model of the target's tokens.
 
-After DALL-E 2 (Ramesh et al. 2022, section 2.2) and its use on brain data by MindEye and NeuroClips:
-a transformer sees the regressed tokens, the time and the noised tokens, and predicts the clean ones.
-The transformer is that of diffusers, with plain attention and multilayer perceptron, where NeuroClips
-has one shared key and value head, cosine attention, rotary positions and SwiGLU.
+After DALL-E 2 (Ramesh et al. 2022, section 2.2) and its use on brain data by MindEye and
+NeuroClips: a transformer sees the regressed tokens, the time and the noised tokens, and predicts
+the clean ones. The transformer is that of diffusers, with plain attention and multilayer
+perceptron, where NeuroClips has one shared key and value head, cosine attention, rotary positions
+and SwiGLU.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from brainflix.artifacts.stimuli import Array
 from brainflix.prior.base import PRIORS, Encode, Pairs, Prior, PriorOptions, Tensors, TrainingClips
 from brainflix.prior.denoiser import set_weights
-from brainflix.prior.noise import Observation, observe
+from brainflix.prior.noise import observe
 from brainflix.prior.simulated import Atoms, SimulatedPredictions, atom_scores
 from brainflix.prior.training import TrainingOptions, train
 

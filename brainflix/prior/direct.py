@@ -9,6 +9,8 @@ import numpy as np
 from brainflix.artifacts.stimuli import Array
 from brainflix.prior.base import PRIORS, Encode, Pairs, Prior, PriorOptions, Tensors, TrainingClips
 
+_NOTHING = 1e-5  # a deviation as short as this, beside a training clip's, is rounding
+
 
 @PRIORS.register("none")
 class NoPrior(Prior):
@@ -51,7 +53,8 @@ class Length(Prior):
     def _restore(self, prediction: Array, repeats: int, seed: int) -> Array:
         deviation = prediction.ravel() - self.mean
         length = float(np.linalg.norm(deviation / self.scale))
-        factor = np.sqrt(self.varying) / length if length > 0 else 1.0
+        wanted = float(np.sqrt(self.varying))
+        factor = wanted / length if length > _NOTHING * wanted else 1.0
         return (self.mean + np.float32(factor) * deviation).reshape(prediction.shape)
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:

@@ -15,7 +15,7 @@ from brainflix.prior.base import PRIORS, Encode, Pairs, Prior, PriorOptions, Ten
 from brainflix.prior.noise import Observation, observe
 from brainflix.prior.posterior import AtomPosterior, choose_temper
 
-TEMPERS = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05)
+TEMPERS = (1.0, 0.5, 0.3, 0.2, 0.1)
 
 
 class EmpiricalBayesOptions(PriorOptions):

@@ -70,8 +70,13 @@ class ClipAverages:
 
     def take(self, groups: NDArray[np.bool_]) -> ClipAverages:
         """Return some of the groups, with the same spread of a trial."""
-        parts = (self.clip, self.predicted, self.true, self.repeats)
-        return ClipAverages(*(part[groups] for part in parts), self.trial_variance)
+        return ClipAverages(
+            self.clip[groups],
+            self.predicted[groups],
+            self.true[groups],
+            self.repeats[groups],
+            self.trial_variance,
+        )
 
 
 def average_clips(
@@ -88,7 +93,7 @@ def average_clips(
     names = np.char.add(np.char.add(subject.astype(str), "\0"), clip.astype(str))
     _, first, group = np.unique(names, return_index=True, return_inverse=True)
     weight = repeats.astype(np.float64)
-    total = np.bincount(group, weight)
+    total = np.bincount(group, weight).astype(np.float64)
     means = np.zeros((len(total), predicted.shape[1]))
     np.add.at(means, group, weight[:, None] * predicted)  # (pair, component) -> (group, component)
     means /= total[:, None]

@@ -17,7 +17,7 @@ from brainflix.prior.noise import ClipAverages, Floats, NoiseModel, fit_noise
 Estimate = Literal["mean", "map"]
 
 _FOLDS = 5
-_NEGLIGIBLE = 18.0  # in log units below the largest weight, 1.5e-8
+_ROWS = 32  # predictions at a time, while a power is chosen
 
 
 class Likelihood:
@@ -41,7 +41,7 @@ class Likelihood:
         self.root: Floats | None = None
         if spread is not None:
             covariance = np.diag(variance) + np.outer(self.slope, self.slope) * spread
-            self.root = np.linalg.cholesky(covariance)
+            self.root = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
 
     def _whiten(self, rows: Floats) -> Array:
         """Give errors unit covariance, (row, component) to the same shape."""
@@ -100,18 +100,29 @@ class AtomPosterior:
 
     def mean(self, prediction: Floats, repeats: float, temper: float) -> Floats:
         """Return the posterior mean score, with likelihoods to the power of ``temper``."""
-        return self.means(prediction, repeats, [temper])[0]
+        log = self.log_likelihood(prediction, repeats)
+        weight = np.exp(np.float32(temper) * (log - log.max()))
+        return ((weight / weight.sum()) @ self.scores).astype(np.float64)
 
-    def means(self, prediction: Floats, repeats: float, tempers: Sequence[float]) -> list[Floats]:
-        """Return the posterior means for several powers."""
-        log = self.log_likelihood(prediction, repeats).astype(np.float64)
+    def errors(
+        self, predictions: Floats, true: Floats, repeats: float, tempers: Sequence[float]
+    ) -> Floats:
+        """Return the summed squared error of posterior means for several powers, (temper,).
+
+        Parameters
+        ----------
+        predictions, true : ndarray of float64, shape (row, component)
+        """
+        likelihood, atoms, half = self._place(repeats)
+        places = np.stack([likelihood.prediction(row) for row in predictions])
+        log = places @ atoms.T - half  # (row, atom)
+        log -= log.max(axis=1, keepdims=True)
         found = []
         for temper in tempers:
-            weight = temper * (log - log.max())
-            kept = np.flatnonzero(weight > -_NEGLIGIBLE)
-            weight = np.exp(weight[kept])
-            found.append((weight / weight.sum()) @ self.scores[kept].astype(np.float64))
-        return found
+            weight = np.exp(np.float32(temper) * log)
+            means = (weight / weight.sum(axis=1, keepdims=True)) @ self.scores
+            found.append(((means - true) ** 2).sum())
+        return np.array(found)
 
 
 def choose_temper(
@@ -145,7 +156,10 @@ def choose_temper(
     for fold in np.unique(folds):
         posterior = AtomPosterior(fit_noise(averages.take(folds != fold)), scores, spread)
         count = float(np.median(averages.repeats))
-        for row in np.flatnonzero(folds == fold):
-            means = posterior.means(averages.predicted[row], count, tempers)
-            errors += [((mean - averages.true[row]) ** 2).sum() for mean in means]
+        rows = np.flatnonzero(folds == fold)
+        for start in range(0, len(rows), _ROWS):
+            part = rows[start : start + _ROWS]
+            errors += posterior.errors(
+                averages.predicted[part], averages.true[part], count, tempers
+            )
     return float(tempers[int(errors.argmin())])

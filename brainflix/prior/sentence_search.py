@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 from pydantic import Field
@@ -56,7 +56,7 @@ class SentenceSearch:
         leaders: dict[str, set[str]] = defaultdict(set)
         for sentence in sentences:
             words = (_EDGE, *split(sentence), _EDGE)
-            for left, right in zip(words[:-1], words[1:], strict=True):
+            for left, right in pairwise(words):
                 followers[left].add(right)
                 leaders[right].add(left)
         self.followers = {word: frozenset(found) for word, found in followers.items()}
@@ -91,9 +91,9 @@ class SentenceSearch:
                 yield words[:k] + words[k + 1 :]
             for both in (True, False):  # a word seen next to both neighbours comes first
                 for word in vocabulary:
-                    if word != words[k] and ((word in after) + (word in before) > 1) is both:
-                        if word in after or word in before:
-                            yield words[:k] + (word,) + words[k + 1 :]
+                    seen = (word in after) + (word in before)
+                    if word != words[k] and seen == (2 if both else 1):
+                        yield words[:k] + (word,) + words[k + 1 :]
 
     def run(self, log: Array, likelihood: Callable[[list[str]], Array]) -> str:
         """Search from the most probable sentences.
