@@ -17,7 +17,7 @@ from brainflix.config.recipe import EvaluationConfig
 from brainflix.evaluation.baselines import grey_clip, repeated
 from brainflix.evaluation.scoring import Scorer, score_system
 from brainflix.metrics.catalogue import MODEL_FREE, usable
-from brainflix.metrics.networks import Judges
+from brainflix.metrics.models import MetricModels
 
 FRAMES, SIDE, COARSE = 6, 256, 32
 
@@ -61,8 +61,8 @@ def peak():
 def main():
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 1200
     options = EvaluationConfig(permutations=10_000, bootstrap=10_000)
-    metrics, _ = usable(MODEL_FREE, Judges())
-    scorer = Scorer(metrics, Judges(), options)
+    metrics, _ = usable(MODEL_FREE, MetricModels())
+    scorer = Scorer(metrics, MetricModels(), options)
     with tempfile.TemporaryDirectory() as folder:
         true, predicted = made_up(Path(folder), pairs)
         names = tuple(str(k) for k in range(pairs))

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from brainflix.metrics.nway import nway_exact, nway_trials
+from brainflix.metrics.nway_classification import nway_exact, nway_trials
 
 CLIPS, CLASSES, TRIALS = 100, 1000, 100
 

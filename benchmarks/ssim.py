@@ -6,7 +6,7 @@ import numpy as np
 from skimage.color import rgb2gray
 from skimage.metrics import structural_similarity
 
-from brainflix.metrics.ssim import GraySsim, UniformSsim
+from brainflix.metrics.ssim import SsimKernel
 
 PAIRS, FRAMES, SIDE = 8, 6, 256
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
@@ -29,7 +29,7 @@ def of_columns(a, b):
 
 
 def looped(score, true, predicted):
-    """Return the mean over frames a clip."""
+    """Return the mean over frames of each clip."""
     pairs = zip(true, predicted, strict=True)
     return np.array([np.mean([score(*ab) for ab in zip(x, y, strict=True)]) for x, y in pairs])
 
@@ -48,15 +48,15 @@ def main():
     rng = np.random.default_rng(0)
     true, predicted = rng.integers(0, 256, (2, PAIRS, FRAMES, SIDE, SIDE, 3), dtype=np.uint8)
     frames = PAIRS * FRAMES
-    for name, kernel, reference in (
-        ("ssim@rgb", UniformSsim, of_rgb),
-        ("ssim@gray", GraySsim, of_gray),
-        ("ssim@column", GraySsim, of_columns),
+    for name, reference in (
+        ("ssim@rgb", of_rgb),
+        ("ssim@gray", of_gray),
+        ("ssim@column", of_columns),
     ):
-        ours, our_time = timed(kernel(frozenset([name])).own, true, predicted)
+        ours, our_time = timed(SsimKernel(frozenset([name])).own, true, predicted)
         theirs, their_time = timed(looped, reference, true, predicted, repeats=1)
         print(
-            f"{name:12s} scikit-image {1e3 * their_time / frames:6.2f} ms a frame   "
+            f"{name:12s} scikit-image {1e3 * their_time / frames:6.2f} ms per frame   "
             f"brainflix {1e3 * our_time / frames:5.2f} ms   ratio {their_time / our_time:4.1f}   "
             f"difference {np.abs(ours[name] - theirs).max():.1e}"
         )

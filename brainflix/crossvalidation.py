@@ -14,16 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from brainflix.alignment.fitting import align_cohort
+from brainflix.artifacts.predicted import Predicted
 from brainflix.artifacts.responses import Trials, check_studies, read_trials
 from brainflix.artifacts.stimuli import Array, Clips, read_clips
 from brainflix.artifacts.store import write_json
 from brainflix.artifacts.targets import read_target
+from brainflix.components import BRAIN_ENCODERS, REGRESSORS
 from brainflix.config.recipe import AlignmentConfig, RegressionConfig
 from brainflix.console import announce, track
 from brainflix.learning.cohort import Cohort, choose_validation
 from brainflix.learning.folds import group_folds
-from brainflix.regression.fitting import Predicted, SharedTrials, TargetCohort, regress_cohort
+from brainflix.metrics.identification import identification
+from brainflix.metrics.similarity import correlation_pairs
+from brainflix.regression.cohort import SharedTrials, TargetCohort
 
 ESTIMATORS = ("network", "ridge")
 
@@ -59,18 +62,7 @@ def pairwise_identification(predicted: Array, true: Array) -> float:
     float
         Mean over ordered pairs of clips; ties count one half; chance is 0.5.
     """
-    rows = [_standard(part.reshape(len(part), -1)) for part in (predicted, true)]
-    similarity = rows[0] @ rows[1].T  # (prediction, clip)
-    own = np.diag(similarity)[:, None]
-    wins = (own > similarity) + 0.5 * (own == similarity)
-    count = len(similarity)
-    return float((wins.sum() - 0.5 * count) / (count * (count - 1)))
-
-
-def _standard(rows: np.ndarray) -> np.ndarray:
-    centred = rows.astype(np.float64) - rows.mean(axis=1, keepdims=True, dtype=np.float64)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    return centred / np.where(length > 0, length, 1.0)
+    return float(identification(correlation_pairs(predicted, true)).mean())
 
 
 def crossvalidate_study(
@@ -166,13 +158,18 @@ def _fold(
     validation = choose_validation({name: clips}, alignment)
     cohort = Cohort(trials, {name: clips}, {name: targets[alignment.target]}, validation)
     with tempfile.TemporaryDirectory() as folder:
-        placed, _ = align_cohort(cohort, alignment, Path(folder) / "alignment", "fold")
+        encoder, regressor = BRAIN_ENCODERS[alignment.component], REGRESSORS[regression.component]
+        placed, _ = encoder(alignment).fit(cohort, Path(folder) / "alignment", "fold")
         shared = {
             subject: SharedTrials(trials[subject], found.shared, found.input)
             for subject, found in placed.items()
         }
-        regressed = TargetCohort(shared, {name: clips}, {name: targets}, validation)
-        return regress_cohort(regressed, regression, Path(folder) / "regression", "fold")[0]
+        window = getattr(alignment, "window", "flatten")
+        regressed = TargetCohort(shared, {name: clips}, {name: targets}, validation, window)
+        found: dict[str, Predicted] = regressor(regression).fit(
+            regressed, Path(folder) / "regression", "fold"
+        )[0]
+        return found
 
 
 def crossvalidate(
@@ -208,7 +205,7 @@ def crossvalidate(
         study = Study(
             clips,
             {
-                subject: read_trials(path, subject, alignment.window)
+                subject: read_trials(path, subject)
                 for subject, path in responses.items()
                 if subject.partition("/")[0] == name
             },

@@ -11,10 +11,19 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import sys
 from pathlib import Path
 
 PACKAGE = "brainflix"
-NEUTRAL = frozenset({"brainflix.config.experiment", "brainflix.console", "brainflix.errors"})
+NEUTRAL = frozenset(
+    {
+        "brainflix.artifacts.layout",
+        "brainflix.components",
+        "brainflix.config",
+        "brainflix.console",
+        "brainflix.errors",
+    }
+)
 TEMPLATES = {".html", ".css", ".js"}
 LARGE = 2**26  # bytes; a file above is known by its size and time, not by its content
 _ROOT = Path(__file__).resolve().parent
@@ -62,6 +71,11 @@ def _parse(path: Path) -> tuple[str, tuple[str, ...]]:
     return ast.dump(_strip_docstrings(tree)), ours
 
 
+def is_neutral(module: str) -> bool:
+    """Tell whether a module, or the package that it lies in, shapes no result."""
+    return any(module == name or module.startswith(f"{name}.") for name in NEUTRAL)
+
+
 def imported_modules(module: str) -> tuple[str, ...]:
     """Return ``module`` and the modules of this package it imports, directly or not.
 
@@ -72,7 +86,7 @@ def imported_modules(module: str) -> tuple[str, ...]:
     while pending:
         name = pending.pop()
         path = module_path(name)
-        if name in found or name in NEUTRAL or path is None:
+        if name in found or is_neutral(name) or path is None:
             continue
         found.add(name)
         parent = name.rpartition(".")[0]
@@ -83,8 +97,8 @@ def imported_modules(module: str) -> tuple[str, ...]:
 
 
 @functools.cache
-def code_digest(module: str) -> str:
-    """Return 16 hexadecimal digits that change when code reachable from ``module`` changes.
+def code_digest(module: str, *components: str) -> str:
+    """Return 16 hexadecimal digits that change when code reachable from a stage changes.
 
     Page templates in the folders of that code count as code.
 
@@ -92,6 +106,10 @@ def code_digest(module: str) -> str:
     ----------
     module : str
         Full name of the stage's module, such as ``brainflix.alignment.stage``.
+    *components : str
+        Modules of the components that the stage uses. They are imported by name when they are
+        used, so that the stage's own imports do not lead to them; those of other packages count
+        by their file.
 
     Raises
     ------
@@ -101,7 +119,14 @@ def code_digest(module: str) -> str:
     if module_path(module) is None:
         raise ValueError(f"no module {module}")
     digest = hashlib.sha256()
-    paths = {name: module_path(name) for name in imported_modules(module)}
+    names: set[str] = set(imported_modules(module))
+    for component in sorted(set(components)):
+        if module_path(component) is not None:
+            names.update(imported_modules(component))
+        else:
+            file = getattr(sys.modules.get(component), "__file__", None)
+            digest.update(Path(file).read_bytes() if file else component.encode())
+    paths = {name: module_path(name) for name in sorted(names)}
     for name, path in paths.items():
         if path is not None:
             digest.update(name.encode())

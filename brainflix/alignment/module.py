@@ -12,7 +12,11 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from brainflix.config.recipe import AlignmentConfig
+from brainflix.alignment.options import (
+    GradientHeadsOptions,
+    LinearHeadsOptions,
+    RidgeHeadsOptions,
+)
 from brainflix.learning.batches import TrialBatch
 from brainflix.learning.losses import contrastive_loss, cosines
 from brainflix.learning.training import configure
@@ -60,7 +64,7 @@ class AlignmentModule(lightning.LightningModule):
     embedding_dim : int
         Length of a clip's embedding.
     options : mapping
-        The section :class:`brainflix.config.experiment.AlignmentConfig`, as plain values.
+        The section :class:`brainflix.alignment.options.LinearHeadsOptions`, as plain values.
     """
 
     mean: Tensor
@@ -70,16 +74,16 @@ class AlignmentModule(lightning.LightningModule):
         self, features: Mapping[str, int], embedding_dim: int, options: Mapping[str, Any]
     ) -> None:
         super().__init__()
+        self.options = self._read(options)
         self.save_hyperparameters(
             {
                 "features": dict(features),
                 "embedding_dim": embedding_dim,
-                "options": AlignmentConfig(**options).model_dump(mode="json"),
+                "options": self.options.model_dump(mode="json"),
             }
         )
-        self.options = AlignmentConfig(**options)
         dim, dropout = self.options.dim, self.options.dropout
-        learnt = self.options.heads == "gradient"
+        learnt = isinstance(self.options, GradientHeadsOptions)
         self.heads = SubjectHeadsConfig(features, dim, dropout if learnt else 0.0).build()
         self.heads.requires_grad_(learnt)
         self.trunk = ResidualMLPConfig(dim, self.options.blocks, dropout).build()
@@ -87,6 +91,11 @@ class AlignmentModule(lightning.LightningModule):
         self.log_scale = nn.Parameter(torch.tensor(-math.log(self.options.temperature)))
         self.register_buffer("mean", torch.zeros(embedding_dim))
         self.register_buffer("deviation", torch.ones(()))
+
+    @staticmethod
+    def _read(options: Mapping[str, Any]) -> LinearHeadsOptions:
+        gradient = options.get("component") == "gradient"
+        return (GradientHeadsOptions if gradient else RidgeHeadsOptions)(**options)
 
     @property
     def scale(self) -> Tensor:
@@ -105,7 +114,7 @@ class AlignmentModule(lightning.LightningModule):
 
     def _predict(self, batch: TrialBatch) -> Tensor:
         """Return predicted deviations from the mean embedding, (trial, embedding dim)."""
-        learnt = self.options.heads == "gradient"
+        learnt = isinstance(self.options, GradientHeadsOptions)
         inputs = self.heads(batch.rows) if learnt else torch.cat([*batch.rows.values()])
         return self.projection(self.trunk(inputs))
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.artifacts.stimuli import Array, Clips, Labels
 from brainflix.artifacts.store import open_artifact, read_strings
-from brainflix.errors import ArtifactError, DataError
+from brainflix.artifacts.voxels import read_space
+from brainflix.errors import DataError
+from brainflix.formats.voxel_space import VoxelSpace
 
 Window = Literal["flatten", "mean"]
 
@@ -25,12 +27,14 @@ class Trials:
     ----------
     subject : str
         "study/subject".
-    responses : ndarray of float32, shape (trial, feature)
-        The window's volumes side by side (or averaged), in z.
+    responses : ndarray of float32, shape (trial, window, voxel)
+        In z.
     clip, run, split : ndarray of str, shape (trial,)
         The clip shown, the run, and the clip's split.
     repeat : ndarray of int64, shape (trial,)
         How often the clip had been shown before.
+    voxels : VoxelSpace, optional
+        Where the voxels lie.
 
     Raises
     ------
@@ -44,13 +48,14 @@ class Trials:
     repeat: NDArray[np.int64]
     run: Labels
     split: Labels
+    voxels: VoxelSpace | None = None
 
     def __post_init__(self) -> None:
-        if self.responses.ndim != 2 or 0 in self.responses.shape:
+        if self.responses.ndim != 3 or 0 in self.responses.shape:
             raise DataError(
                 f"{self.subject} has no responses",
                 expected="at least one trial and one voxel",
-                found=f"(trial, feature) = {self.responses.shape}",
+                found=f"(trial, window, voxel) = {self.responses.shape}",
                 remedy="loosen preprocessing.selection, or leave the subject out",
             )
         counts = [len(part) for part in (self.clip, self.repeat, self.run, self.split)]
@@ -61,13 +66,25 @@ class Trials:
                 found=f"{counts} of clip, repeat, run, split",
             )
         if not np.isfinite(self.responses).all():
-            bad = int((~np.isfinite(self.responses).all(axis=1)).sum())
+            bad = int((~np.isfinite(self.responses).all(axis=(1, 2))).sum())
             raise DataError(
                 f"responses of {self.subject} are not finite",
                 expected="finite numbers",
                 found=f"{bad} trials with NaN or infinity",
                 remedy="run the stages clean and extract again",
             )
+
+    def features(self, window: Window = "flatten") -> Array:
+        """Return the responses as rows, float32 (trial, feature).
+
+        Parameters
+        ----------
+        window : {"flatten", "mean"}
+            Put the volumes of the window side by side, or average them.
+        """
+        if window == "mean":
+            return self.responses.mean(axis=1, dtype=np.float64).astype(np.float32)
+        return self.responses.reshape(len(self.responses), -1)  # -> (trial, window * voxel)
 
     @property
     def study(self) -> str:
@@ -84,7 +101,7 @@ class Trials:
         return replace(self, split=split)
 
 
-def read_trials(path: Path, subject: str, window: Window = "flatten") -> Trials:
+def read_trials(path: Path, subject: str, voxels: Path | None = None) -> Trials:
     """Read a "responses" artifact.
 
     Parameters
@@ -93,25 +110,20 @@ def read_trials(path: Path, subject: str, window: Window = "flatten") -> Trials:
         The artifact.
     subject : str
         "study/subject", for messages and results.
-    window : {"flatten", "mean"}
-        Put the volumes of the window side by side, or average them.
+    voxels : Path, optional
+        The subject's "voxels" artifact, which says where the voxels lie.
     """
     with open_artifact(path, "responses") as file:
         responses = file["responses"][()]  # (trial, window, voxel)
         clip, run, split = (np.array(read_strings(file[key])) for key in ("clip", "run", "split"))
         repeat = np.asarray(file["repeat"][()], dtype=np.int64)
-    if responses.ndim != 3:
-        raise ArtifactError(
-            "responses of another shape",
-            expected="(trial, window, voxel)",
-            found=responses.shape,
-            where=path,
-        )
-    if window == "mean":
-        rows = responses.mean(axis=1, dtype=np.float64).astype(np.float32)
-    else:
-        rows = responses.reshape(len(responses), -1)  # (trial, window, voxel) -> (trial, feature)
-    return Trials(subject, np.ascontiguousarray(rows, np.float32), clip, repeat, run, split)
+        chosen = np.asarray(file["voxel"][()]) if "voxel" in file else None
+    space = None
+    if voxels is not None and chosen is not None:
+        with open_artifact(voxels, "voxels") as file:
+            space = read_space(file).take(chosen)
+    rows = np.ascontiguousarray(responses, np.float32)
+    return Trials(subject, rows, clip, repeat, run, split, space)
 
 
 def check_trials(trials: Trials, clips: Clips) -> NDArray[np.int64]:
@@ -164,3 +176,34 @@ def check_studies(
                     f"the {label} of {study} are missing", found=f"{label} of {[*files]}"
                 )
     return studies
+
+
+Rows = TypeVar("Rows", NDArray[np.float32], NDArray[np.float64])
+
+
+def average_repeats(values: Rows, labels: Sequence[str] | Labels) -> tuple[Rows, Labels]:
+    """Average rows that share a label.
+
+    Parameters
+    ----------
+    values : ndarray, shape (trial, ...)
+        Rows.
+    labels : sequence of str, shape (trial,)
+        Such as the clip of each trial.
+
+    Returns
+    -------
+    means : ndarray, shape (label, ...), dtype of ``values``
+        A row a label, in sorted order.
+    unique : ndarray of str, shape (label,)
+        The labels.
+    """
+    unique, place, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
+    if not len(unique):
+        return values, unique
+    # Rows of one label are brought together and summed from each label's first row on.
+    ordered = values[np.argsort(place, kind="stable")]
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    sums = np.add.reduceat(ordered, starts, axis=0)
+    shape = (-1,) + (1,) * (values.ndim - 1)
+    return (sums / counts.reshape(shape)).astype(values.dtype), unique

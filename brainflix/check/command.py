@@ -17,7 +17,7 @@ from brainflix.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Request:
+class CheckRequest:
     """A study to be checked, and what a run would do with it."""
 
     name: str
@@ -28,7 +28,7 @@ class Request:
     simulated: bool = False
 
 
-def configured(path: Path, study: str | None, subjects: Sequence[str]) -> list[Request]:
+def configured(path: Path, study: str | None, subjects: Sequence[str]) -> list[CheckRequest]:
     """Return the studies of a configuration, or the named one.
 
     Raises
@@ -46,7 +46,7 @@ def configured(path: Path, study: str | None, subjects: Sequence[str]) -> list[R
             remedy="name a study of the configuration, or its folder by --root",
         )
     return [
-        Request(
+        CheckRequest(
             name=name,
             source=config.source(name),
             subjects=tuple(subjects) or section.subjects,
@@ -61,7 +61,7 @@ def configured(path: Path, study: str | None, subjects: Sequence[str]) -> list[R
 
 def described(
     name: str | None, root: Path, reader: str, options: str, subjects: Sequence[str]
-) -> list[Request]:
+) -> list[CheckRequest]:
     """Return the study that reader and folder describe, without a configuration."""
     text = options.strip()
     try:
@@ -71,11 +71,11 @@ def described(
             "the options are not JSON", found=str(error), where="--options"
         ) from error
     source = parse(StudySource, {"reader": reader, "root": str(root), "options": given})
-    return [Request(name or root.name, source, tuple(subjects))]
+    return [CheckRequest(name or root.name, source, tuple(subjects))]
 
 
 def check_all(
-    requests: Sequence[Request], *, quick: bool, seconds: float, as_json: bool
+    requests: Sequence[CheckRequest], *, quick: bool, seconds: float, as_json: bool
 ) -> list[StudyCheck]:
     """Check studies and print each as soon as it is done; JSON, all at the end."""
     from rich.console import Console
@@ -93,17 +93,17 @@ def check_all(
     return checks
 
 
-def _check(request: Request, quick: bool, seconds: float) -> StudyCheck:
+def _check(request: CheckRequest, quick: bool, seconds: float) -> StudyCheck:
     """Check one study; one that is simulated need not exist yet."""
     source = request.source
     if not Path(source.root).exists():
         missing = Problem(
             "fails",
-            "the study is not there",
+            "the study does not exist",
             expected="a folder or file",
             found="nothing",
             where=source.root,
-            remedy="correct the study's root; `brainflix fetch` tells where studies come from",
+            remedy="correct the study's root; `brainflix fetch` lists where studies come from",
         )
         notice = "it is simulated, and written when the workflow runs"
         return StudyCheck(

@@ -1,18 +1,20 @@
 """What a run needs, from sizes alone.
 
-The rules, with B = 4 bytes a value, V voxels, T volumes of all runs of a subject, R of its longest
-run, N its trials, W the window in volumes, C clips of F frames of H x W pixels:
+The rules, with B = 4 bytes per value, V voxels, T volumes of all runs of a subject, R of its
+longest run, N its trials, W the window in volumes, C clips of F frames of H x W pixels:
 
 - memory: cleaning 4 R V B (a run as read, in double precision, and cleaned) + 0.3 GB; aligning
   2 N W V B over all subjects (responses, and as features) + 1 GB for torch. All voxels count as
   selected, so that this is an upper bound.
 - disk: cleaned T V B, responses N W V B, stimuli 3 C F H W, and for targets of the embedded models
-  12 kB a clip.
+  12 kB per clip.
 - time on one core: files are read at 60 MB/s, values cleaned at 20 million/s, frames decoded at 300
-  a second (25 a second of film), ridge solved at 10 Gflop/s, with 11 solutions of N^2 (W V + N) a
-  subject. Generating and judging videos depends on the models and the hardware and is left out.
+  per second (25 per second of film), ridge solved at 10 Gflop/s, with 11 solutions of
+  N^2 (W V + N) per subject. Generating and judging videos depends on the models and the hardware
+  and is left out.
 
-They are meant to tell an afternoon from a week; measured times differ by a factor of two and more.
+They are meant to distinguish an afternoon from a week; measured times differ by a factor of two
+and more.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ B = 4
 TORCH, NUMPY = 1.0e9, 0.3e9  # bytes
 READ, CLEAN, DECODE, FILM, SOLVE = 60e6, 20e6, 300.0, 25.0, 10e9
 SOLUTIONS = 11  # ten folds and the whole
-TARGETS = 12e3  # bytes a clip
+TARGETS = 12e3  # bytes per clip
 
 
 def estimate(

@@ -50,7 +50,7 @@ class SubjectFacts:
     train_runs, test_runs : int
         Runs that could be understood.
     volumes : str
-        Volumes a run, or trials where responses were estimated a trial: lowest-highest.
+        Volumes per run, or trials where responses were estimated per trial: lowest-highest.
     trials : int
         Presentations of clips.
     train_repeats, test_repeats : str
@@ -62,7 +62,7 @@ class SubjectFacts:
     repetition_time, header_time : str
         TR in s that is used, and that of the files' headers.
     spare : str
-        Seconds of a run behind the end of its last stimulus: lowest-highest; empty for trials.
+        Seconds of a run after the end of its last stimulus: lowest-highest; empty for trials.
     runs_read : int
         Runs whose values were read to the end.
     """
@@ -96,7 +96,7 @@ class StimulusFacts:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run needs; the rules stand in :mod:`brainflix.check.estimates`."""
+    """What a run needs; the rules are in :mod:`brainflix.check.estimates`."""
 
     memory: dict[str, float] = field(default_factory=dict)  # stage -> bytes
     disk: dict[str, float] = field(default_factory=dict)  # artifact -> bytes

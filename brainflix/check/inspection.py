@@ -25,9 +25,9 @@ from brainflix.provenance import code_digest
 STAGES = {
     "stimuli": ("decode", "brainflix.targets.decode"),
     "target": ("encode", "brainflix.targets.stage"),
-    "cleaned": ("clean", "brainflix.preprocessing.select"),
+    "cleaned": ("clean", "brainflix.preprocessing.clean"),
     "voxels": ("select", "brainflix.preprocessing.select"),
-    "responses": ("extract", "brainflix.preprocessing.select"),
+    "responses": ("extract", "brainflix.preprocessing.extract"),
     "shared": ("align", "brainflix.alignment.stage"),
     "predictions": ("regress", "brainflix.regression.stage"),
     "videos": ("generate", "brainflix.generation.stage"),
@@ -73,9 +73,9 @@ def inspect(path: Path) -> str:
 
 
 def _hdf5(path: Path) -> list[str]:
-    """Describe an artifact, or an HDF5 file of somebody else."""
+    """Describe an artifact, or an HDF5 file of another program."""
     if path.is_file() and not _is_ours(path):
-        head = f"{path}: {size(path.stat().st_size)}, HDF5, no artifact of brainflix"
+        head = f"{path}: {size(path.stat().st_size)}, HDF5, not an artifact of brainflix"
         return [head, *_arrays(path)]
     with open_artifact(path, None) as file:
         return _artifact(path, file)
@@ -98,7 +98,7 @@ def _artifact(path: Path, file: h5py.File) -> list[str]:
     kind, code = str(attributes["kind"]), str(attributes.get("code", ""))
     configuration = json.loads(attributes.get("configuration", "{}"))
     lines = [
-        f"{path}: {size(path.stat().st_size)}, {kind}, whole (its checksum is right)",
+        f"{path}: {size(path.stat().st_size)}, {kind}, complete (its checksum is right)",
         f"made by    {_maker(kind, code)}, brainflix {attributes.get('package_version')}",
     ]
     digest = hashlib.sha256(str(attributes.get("configuration", "{}")).encode()).hexdigest()[:12]
@@ -107,7 +107,7 @@ def _artifact(path: Path, file: h5py.File) -> list[str]:
     lines += _cut([f"  {key}: {_short(value)}" for key, value in _flat(configuration)])
     inputs = json.loads(attributes.get("inputs", "{}"))
     if inputs:
-        states = {name: _state(name, found) for name, found in inputs.items()}
+        states = {name: _state(name, digest) for name, digest in inputs.items()}
         count = Counter(states.values())
         summary = ", ".join(f"{number} {state}" for state, number in count.most_common())
         lines.append(f"from       {len(inputs)} files: {summary}")
@@ -133,21 +133,21 @@ def _state(name: str, digest: str) -> str:
     """Return whether an input is still what it was."""
     path = Path(name)
     if not path.is_file():
-        return "no longer there"
+        return "deleted since"
     if path.stat().st_size > COMPARED:
-        return "there, too large to be compared at once"
+        return "present, but too large to be compared at once"
     return UNCHANGED if file_digest(path) == digest else "changed since"
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """Return a nested mapping as dotted names and values, without empty ones."""
-    found: list[tuple[str, Any]] = []
+    pairs: list[tuple[str, Any]] = []
     for key, value in values.items():
         if isinstance(value, Mapping):
-            found += _flat(value, f"{prefix}{key}.")
+            pairs += _flat(value, f"{prefix}{key}.")
         elif value not in (None, [], ""):
-            found.append((prefix + key, value))
-    return found
+            pairs.append((prefix + key, value))
+    return pairs
 
 
 def _short(value: Any) -> str:
@@ -178,8 +178,8 @@ def _wrapped(parts: Sequence[str]) -> str:
 
 
 def _datasets(file: h5py.File) -> list[str]:
-    """Return a line a dataset; groups of the same content, such as runs, share one."""
-    found: dict[tuple[str, str], list[tuple[int, ...]]] = {}
+    """Return one line per dataset; groups of the same content, such as runs, share one."""
+    shapes_by_name: dict[tuple[str, str], list[tuple[int, ...]]] = {}
     labels: dict[tuple[str, str], list[str]] = {}
 
     def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
@@ -190,12 +190,12 @@ def _datasets(file: h5py.File) -> list[str]:
             if len(parts) > 2 or (len(parts) == 2 and len(item.parent.parent) > 4):
                 parts[-2] = "*"
             key = ("/".join(parts), f"{kind} {units}".rstrip())
-            found.setdefault(key, []).append(item.shape)
+            shapes_by_name.setdefault(key, []).append(item.shape)
             labels.setdefault(key, [axis.label or "?" for axis in item.dims])
 
     file.visititems(add)
     lines = []
-    for (name, kind), shapes in found.items():
+    for (name, kind), shapes in shapes_by_name.items():
         axes = zip(labels[name, kind], zip(*shapes, strict=True), strict=True)
         shape = ", ".join(f"{label} {span(sizes)}" for label, sizes in axes)
         times = f"  x {len(shapes)}" if len(shapes) > 1 else ""

@@ -44,7 +44,7 @@ def find_runs(source: StudySource, subject: str, findings: Findings) -> SubjectR
 
     A reader ends at the first fault. Where it can leave runs out (the option ``ignore_runs``), the
     run that its error names is left out and the study is read again; otherwise, and for faults
-    that name no run, every file is looked at by itself.
+    that name no run, every file is looked at alone.
     """
     ignored = list(source.options.get("ignore_runs", ()))
     options = dict(source.options)
@@ -66,8 +66,7 @@ def find_runs(source: StudySource, subject: str, findings: Findings) -> SubjectR
 
 def _can_ignore(study: Study) -> bool:
     """Return whether the study's reader has the option ``ignore_runs``."""
-    reader = getattr(study, "form", study)  # of a study in several forms
-    return "ignore_runs" in getattr(type(getattr(reader, "options", None)), "model_fields", {})
+    return "ignore_runs" in study.Options.model_fields
 
 
 def _run_named(error: BrainflixError) -> str | None:
@@ -76,12 +75,12 @@ def _run_named(error: BrainflixError) -> str | None:
     if advised is not None:
         return advised[1]
     text = f"{error.where} {error.expected} {error.found}"
-    names = [found[0] for found in _RUN.finditer(text) if "run-" in found[0] or "task-" in found[0]]
+    names = [match[0] for match in _RUN.finditer(text) if "run-" in match[0] or "task-" in match[0]]
     return max(names, key=len, default=None)
 
 
 def _probe_files(study: Study, subject: str, findings: Findings) -> None:
-    """Look at each file by itself: does its header, or its text, make sense?"""
+    """Look at each file alone, and note a header or a text that cannot be read."""
     try:
         files = study.files(subject)
     except BrainflixError:
@@ -98,18 +97,20 @@ def _probe_files(study: Study, subject: str, findings: Findings) -> None:
             findings.error(error)
 
 
-def read_values(found: SubjectRuns, run: Run, findings: Findings) -> None:
+def read_values(subject_runs: SubjectRuns, run: Run, findings: Findings) -> None:
     """Read a run to its end, and note voxels that are constant or not finite."""
     try:
-        rows = found.study.load(run)
+        rows = subject_runs.study.load(run)
     except BrainflixError as error:
         findings.error(error)
         return
     finally:
-        found.read += 1
+        subject_runs.read += 1
     finite = np.isfinite(rows).all(axis=0)
     unusable = ~finite if run.trialwise else ~(finite & (np.ptp(rows, axis=0) > 0))
-    found.unusable = unusable if found.unusable is None else found.unusable | unusable
+    subject_runs.unusable = (
+        unusable if subject_runs.unusable is None else subject_runs.unusable | unusable
+    )
     if unusable.all():
         findings.add(
             Problem(
@@ -124,32 +125,33 @@ def read_values(found: SubjectRuns, run: Run, findings: Findings) -> None:
 
 
 def check_runs(
-    found: SubjectRuns, subject: str, options: PreprocessingConfig, findings: Findings
+    subject_runs: SubjectRuns, subject: str, options: PreprocessingConfig, findings: Findings
 ) -> None:
     """Note what the stages of preprocessing would refuse, and what is doubtful."""
-    training = [run for run in found.runs if run.split == "train"]
-    if found.runs and not training:
+    training = [run for run in subject_runs.runs if run.split == "train"]
+    if subject_runs.runs and not training:
         findings.add(
             Problem(
                 "fails",
                 "no training trials",
                 expected="runs of training clips",
-                found=f"{len(found.runs)} test runs",
+                found=f"{len(subject_runs.runs)} test runs",
                 where=subject,
             )
         )
-    for run in found.runs:
+    for run in subject_runs.runs:
         _check_timing(run, options, findings)
         _check_repetition_time(run, findings)
         if options.cleaning.confounds:
             _attempt(
-                lambda run=run: found.study.confounds(run, options.cleaning.confounds), findings
+                lambda run=run: subject_runs.study.confounds(run, options.cleaning.confounds),
+                findings,
             )
     if options.selection.method == "reproducibility" and training:
         _check_repeats(training, subject, findings)
-    _check_even_repeats(found.runs, subject, findings)
-    if found.voxels is not None and options.selection.atlas is not None:
-        space, selection = found.voxels, options.selection
+    _check_even_repeats(subject_runs.runs, subject, findings)
+    if subject_runs.voxels is not None and options.selection.atlas is not None:
+        space, selection = subject_runs.voxels, options.selection
         _attempt(
             lambda: region_mask(space, Path(str(selection.atlas)), selection.regions), findings
         )
@@ -182,7 +184,7 @@ def _check_timing(run: Run, options: PreprocessingConfig, findings: Findings) ->
                 "doubtful",
                 "a run ends before the responses to its last clips",
                 expected=f"volumes until {options.response.delay:g} s and {response.window} "
-                "volumes behind the last onset",
+                "volumes after the last onset",
                 found=f"{clamped} of {len(onset)} responses repeat the last volume",
                 where=f"{run.subject}, run {run.id}",
             )
@@ -258,16 +260,16 @@ def _check_even_repeats(runs: Sequence[Run], subject: str, findings: Findings) -
                 Problem(
                     "doubtful",
                     f"repeats of {split} clips are missing",
-                    expected=f"{usual} presentations a clip",
+                    expected=f"{usual} presentations of each clip",
                     found=f"fewer of {len(fewer)} clips, such as {', '.join(fewer[:3])}",
                     where=subject,
                 )
             )
 
 
-def facts(subject: str, found: SubjectRuns) -> SubjectFacts:
+def subject_facts(subject: str, subject_runs: SubjectRuns) -> SubjectFacts:
     """Return a subject's line of the table."""
-    runs = found.runs
+    runs = subject_runs.runs
     train = [run for run in runs if run.split == "train"]
     test = [run for run in runs if run.split == "test"]
     series = [run for run in runs if not run.trialwise]
@@ -284,10 +286,10 @@ def facts(subject: str, found: SubjectRuns) -> SubjectFacts:
         trials=sum(len(run.events) for run in runs),
         train_repeats=span(presentations(train).values()),
         test_repeats=span(presentations(test).values()),
-        voxels=0 if found.voxels is None else len(found.voxels),
-        unusable=0 if found.unusable is None else int(found.unusable.sum()),
+        voxels=0 if subject_runs.voxels is None else len(subject_runs.voxels),
+        unusable=0 if subject_runs.unusable is None else int(subject_runs.unusable.sum()),
         repetition_time=span((run.repetition_time for run in series), 3),
         header_time=span(headers, 3),
         spare=span(spare, 1),
-        runs_read=found.read,
+        runs_read=subject_runs.read,
     )

@@ -48,7 +48,7 @@ def check_study(
         Neither read values nor decode videos.
     seconds : float
         Time for reading values, and again for decoding; a study too large for it is read in part,
-        a run of each subject first, and the table tells how much.
+        a run of each subject first, and the table says how much.
 
     Raises
     ------
@@ -59,68 +59,68 @@ def check_study(
     findings = Findings()
     study = open_study(source)
     chosen = _subjects(study, subjects, findings)
-    found = {
+    runs = {
         subject: recordings.find_runs(source, subject, findings)
         for subject in track(chosen, f"check {name}", len(chosen))
     }
     if not quick:
-        _read(found, Deadline(seconds), findings)
-    for subject, one in found.items():
+        _read(runs, Deadline(seconds), findings)
+    for subject, one in runs.items():
         recordings.check_runs(one, subject, preprocessing, findings)
     clips = stimuli.find_clips(study, findings) if chosen else []
     deadline = None if quick else Deadline(seconds)
     decoded = stimuli.check_decoding(study, clips, options, deadline, findings) if chosen else 0
     stimuli.check_splits(clips, findings)
-    _check_shown(found, {clip.id: clip.split for clip in clips}, findings)
+    _check_shown(runs, {clip.id: clip.split for clip in clips}, findings)
     return StudyCheck(
         study=name,
         reader=source.reader,
         root=source.root,
-        subjects=tuple(recordings.facts(subject, one) for subject, one in found.items()),
-        stimuli=stimuli.facts(clips, decoded) if clips else StimulusFacts(),
+        subjects=tuple(recordings.subject_facts(subject, one) for subject, one in runs.items()),
+        stimuli=stimuli.stimulus_facts(clips, decoded) if clips else StimulusFacts(),
         problems=findings.sorted(),
         notices=_notices(study, chosen),
-        estimate=estimate(found, clips, preprocessing, options) if found else Estimate(),
+        estimate=estimate(runs, clips, preprocessing, options) if runs else Estimate(),
     )
 
 
 def _subjects(study: Study, wanted: Sequence[str], findings: Findings) -> list[str]:
     """Return the subjects that exist, noting those that do not."""
     try:
-        there = study.subjects()
+        known = study.subjects()
     except BrainflixError as error:
         findings.error(error)
         return []
     for subject in wanted:
-        if subject not in there:
+        if subject not in known:
             findings.add(
                 Problem(
                     "fails",
                     "the subject is not in the study",
-                    expected=", ".join(there) or "subjects",
+                    expected=", ".join(known) or "subjects",
                     found=subject,
                     where=str(study.root),
                 )
             )
-    if not there:
+    if not known:
         findings.add(Problem("fails", "the study has no subjects", where=str(study.root)))
-    return [subject for subject in wanted or there if subject in there]
+    return [subject for subject in wanted or known if subject in known]
 
 
-def _read(found: dict[str, SubjectRuns], deadline: Deadline, findings: Findings) -> None:
+def _read(runs: dict[str, SubjectRuns], deadline: Deadline, findings: Findings) -> None:
     """Read runs in turn, the first of each subject, then the second, while there is time."""
-    longest = max((len(one.runs) for one in found.values()), default=0)
+    longest = max((len(one.runs) for one in runs.values()), default=0)
     for number in range(longest):
-        for one in found.values():
+        for one in runs.values():
             if number < len(one.runs) and not deadline.passed:
                 recordings.read_values(one, one.runs[number], findings)
 
 
-def _check_shown(found: dict[str, SubjectRuns], splits: dict[str, str], findings: Findings) -> None:
+def _check_shown(runs: dict[str, SubjectRuns], splits: dict[str, str], findings: Findings) -> None:
     """Note clips that no subject saw, and subjects that saw no test clip."""
-    if not splits or not all(one.runs for one in found.values()):
+    if not splits or not all(one.runs for one in runs.values()):
         return
-    shown = {clip for one in found.values() for clip in recordings.presentations(one.runs)}
+    shown = {clip for one in runs.values() for clip in recordings.presentations(one.runs)}
     unseen = sorted(set(splits) - shown)
     if unseen:
         findings.add(
@@ -131,7 +131,7 @@ def _check_shown(found: dict[str, SubjectRuns], splits: dict[str, str], findings
                 remedy="nothing, if these subjects saw a part; else compare names with the events",
             )
         )
-    for subject, one in found.items():
+    for subject, one in runs.items():
         if not any(run.split == "test" for run in one.runs):
             findings.add(
                 Problem(
@@ -145,10 +145,10 @@ def _check_shown(found: dict[str, SubjectRuns], splits: dict[str, str], findings
 
 
 def _notices(study: Study, subjects: Sequence[str]) -> tuple[str, ...]:
-    found: dict[str, None] = {}
+    notices: dict[str, None] = {}
     for subject in subjects:
         try:
-            found.update(dict.fromkeys(study.notices(subject)))
+            notices.update(dict.fromkeys(study.notices(subject)))
         except BrainflixError:
             continue
-    return tuple(found)
+    return tuple(notices)

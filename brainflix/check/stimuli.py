@@ -169,7 +169,7 @@ def _overlap(first: Clip, second: Clip, path: Path) -> Problem:
         expected="splits that share no stimulus",
         found=f"{first.id} ({first.split}) and {second.id} ({second.split})",
         where=str(path),
-        remedy="put both into one split; a result on such clips is no prediction",
+        remedy="put both into one split; a result on such clips is not a prediction",
     )
 
 
@@ -187,7 +187,7 @@ def _equal_files(by_file: Mapping[Path, object]) -> list[list[Path]]:
     return [paths for paths in contents.values() if len(paths) > 1]
 
 
-def facts(clips: Sequence[Clip], decoded: int) -> StimulusFacts:
+def stimulus_facts(clips: Sequence[Clip], decoded: int) -> StimulusFacts:
     """Return the line about the clips."""
     return StimulusFacts(
         train_clips=sum(clip.split == "train" for clip in clips),

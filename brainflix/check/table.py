@@ -1,4 +1,4 @@
-"""A check as a person reads it."""
+"""The findings of a check as text for a terminal."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from brainflix.check.findings import Problem, StudyCheck, SubjectFacts
 
 _COLUMNS = ("runs", "volumes", "spare", "trials", "repeats", "voxels", "bad", "TR", "read")
 _LEGEND = (
-    "runs, repeats: train/test; spare: s behind the last stimulus; bad: voxels that are constant "
+    "runs, repeats: train/test; spare: s after the last stimulus; bad: voxels that are constant "
     "or not finite; TR: used/header, s; read: runs read to their end"
 )
 
 
 def size(n_bytes: float) -> str:
-    """Return a size for a person."""
+    """Return a number of bytes as text, such as 1.5 GB."""
     value, unit = float(n_bytes), "B"
     for larger in ("kB", "MB", "GB", "TB", "PB"):
         if value < 1000:
@@ -24,7 +24,7 @@ def size(n_bytes: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time for a person."""
+    """Return a number of seconds as text, such as 20 min."""
     if seconds < 1:
         return "< 1 s"
     for limit, unit, factor in ((120, "s", 1), (7200, "min", 60), (172800, "h", 3600)):
@@ -34,7 +34,7 @@ def duration(seconds: float) -> str:
 
 
 def show(check: StudyCheck, console: Any) -> None:
-    """Print a check to a rich console."""
+    """Print the findings to a rich console."""
     from rich.markup import escape
 
     console.print(f"[bold]{escape(check.study)}[/]: {escape(check.root)} (reader {check.reader})")
@@ -50,7 +50,10 @@ def show(check: StudyCheck, console: Any) -> None:
     failing = sum(problem.severity == "fails" for problem in check.problems)
     doubtful = len(check.problems) - failing
     if failing:
-        console.print(f"[bold red]A run would fail[/]: {failing} to mend" + _doubts(doubtful, ", "))
+        console.print(
+            f"[bold red]A run would fail[/]: {failing} problem{'s' * (failing > 1)} to solve"
+            + _doubts(doubtful, ", ")
+        )
     else:
         console.print("[bold green]Ready to run[/]" + _doubts(doubtful, ", "))
 
@@ -121,13 +124,13 @@ def _problem(problem: Problem) -> str:
 
 
 def _estimate(check: StudyCheck) -> str:
-    found = check.estimate
-    memory = ", ".join(f"{size(value)} {what}" for what, value in found.memory.items())
-    disk = ", ".join(f"{size(value)} {what}" for what, value in found.disk.items())
-    time = ", ".join(f"{duration(value)} {what}" for what, value in found.time.items())
+    needs = check.estimate
+    memory = ", ".join(f"{size(value)} {what}" for what, value in needs.memory.items())
+    disk = ", ".join(f"{size(value)} {what}" for what, value in needs.disk.items())
+    time = ", ".join(f"{duration(value)} {what}" for what, value in needs.time.items())
     return (
         f"a run needs about\n  memory: {memory}\n"
-        f"  disk:   {size(sum(found.disk.values()))}: {disk}\n"
-        f"  time:   {duration(sum(found.time.values()))} on one core: {time}; "
+        f"  disk:   {size(sum(needs.disk.values()))}: {disk}\n"
+        f"  time:   {duration(sum(needs.time.values()))} on one core: {time}; "
         "generating videos comes on top"
     )

@@ -1,4 +1,4 @@
-"""The command line: a subcommand a stage, files in, files out, one section of the configuration.
+"""The command line's application, and the arguments that several subcommands share.
 
 A stage is imported when its arguments have been read, so that help and mistakes are answered at
 once. Whatever a person can mend (:class:`brainflix.errors.BrainflixError`) ends in one message and
@@ -7,71 +7,60 @@ exit code 2.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from brainflix import __version__
+from brainflix.artifacts.layout import Layout
+from brainflix.config import load_config
+from brainflix.config.base import _short
+from brainflix.config.experiment import Config
 from brainflix.console import log_to
+from brainflix.errors import ConfigError
+
+HELP = "Reconstruct the video a person watched from their fMRI."
+STAGES, DATA = "Stages of the workflow", "Data and configurations"
 
 app = typer.Typer(
     name="brainflix",
-    help="Reconstruct the video a person watched from their fMRI. A command is a stage.",
+    help=HELP,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-Options = Annotated[
-    str, typer.Option("--options", help="The stage's section: JSON text or a YAML file.")
+ConfigFile = Annotated[
+    Path,
+    typer.Option("--config", help="The configuration: a YAML file, or the JSON file of a run."),
 ]
-Source = Annotated[
-    str, typer.Option("--source", help="The study's reader, root and options: JSON or a YAML file.")
-]
-Subject = Annotated[str, typer.Option("--subject", help="The subject's label, such as sub-01.")]
-Out = Annotated[Path, typer.Option("--out", help="Where the artifact goes.")]
-Responses = Annotated[
-    list[str], typer.Option("--responses", metavar="STUDY/SUBJECT=FILE", help="Repeat a subject.")
-]
-Targets = Annotated[
-    list[str], typer.Option("--targets", metavar="STUDY/TARGET=FILE", help="Repeat a target.")
-]
-Stimuli = Annotated[
-    list[str], typer.Option("--stimuli", metavar="STUDY=FILE", help="Repeat a study.")
-]
+Study = Annotated[str, typer.Argument(help="A study of the configuration.")]
+Subject = Annotated[str, typer.Argument(help="The subject's label, such as sub-01.")]
+Experiment = Annotated[str, typer.Argument(help="An experiment of the configuration.")]
+DEFAULT_CONFIG = Path("config.yaml")
 
 
-def named(values: Iterable[str], option: str) -> dict[str, Path]:
-    """Return ``NAME=FILE`` arguments as a mapping, in their order.
-
-    Raises
-    ------
-    typer.BadParameter
-        When a value has no name or no file, or a name is given twice.
-    """
-    files: dict[str, Path] = {}
-    for value in values:
-        name, separator, path = value.partition("=")
-        if not (name and separator and path):
-            raise typer.BadParameter(f"{value!r} is not NAME=FILE", param_hint=option)
-        if name in files:
-            raise typer.BadParameter(f"{name} is given twice", param_hint=option)
-        files[name] = Path(path)
-    return files
+def layout_of(path: Path) -> Layout:
+    """Read a configuration and return where its artifacts lie."""
+    return Layout(load_config(path))
 
 
-def nested(values: Iterable[str], option: str) -> dict[str, dict[str, Path]]:
-    """Return ``OUTER/INNER=FILE`` arguments as a mapping of mappings, in their order."""
-    files: dict[str, dict[str, Path]] = {}
-    for name, path in named(values, option).items():
-        outer, separator, inner = name.partition("/")
-        if not (outer and separator and inner):
-            raise typer.BadParameter(f"{name!r} is not STUDY/NAME", param_hint=option)
-        files.setdefault(outer, {})[inner] = path
-    return files
+def require(name: str, known: object, kind: str) -> None:
+    """Raise :class:`ConfigError` where the configuration has no study, target, ... of a name."""
+    names = [*known]  # type: ignore[misc]
+    if name not in names:
+        raise ConfigError(
+            f"no {kind} {name!r} in the configuration",
+            expected="one of " + ", ".join(map(str, names)) if names else f"a {kind}",
+            found=_short(name),
+        )
+
+
+def require_subject(config: Config, study: str, subject: str) -> None:
+    """Raise :class:`ConfigError` where there is no such study or subject."""
+    require(study, config.studies, "study")
+    require(subject, config.studies[study].subjects, f"subject of {study}")
 
 
 def _show_version(asked: bool) -> None:
@@ -80,25 +69,17 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help=HELP)
 def _common(
     log: Annotated[
         Path | None, typer.Option(help="A file for all output; the terminal keeps the main lines.")
     ] = None,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Reconstruct the video a person watched from their fMRI. A command is a stage."""
     if log is not None:
         log_to(log)
-
-
-def _json(text: str) -> dict[str, Any]:
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--configuration") from error
-    if not isinstance(content, dict):
-        raise typer.BadParameter("not a JSON object", param_hint="--configuration")
-    return content

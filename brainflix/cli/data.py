@@ -8,24 +8,46 @@ from typing import Annotated, Literal
 import typer
 
 from brainflix import config
-from brainflix.cli.app import Options, app
+from brainflix.cli.app import DATA, DEFAULT_CONFIG, ConfigFile, app, require
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def simulate(
-    root: Annotated[Path, typer.Argument(help="The folder that the study is written to.")],
-    subjects: Annotated[list[str] | None, typer.Option(help="Repeat a subject.")] = None,
-    kind: Annotated[
-        Literal["movie", "event_related"] | None, typer.Option(help="Instead of the options'.")
+    root: Annotated[
+        Path | None, typer.Argument(help="The folder that the study is written to.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Instead of the options'.")] = None,
-    options: Options = "{}",
+    subjects: Annotated[
+        list[str] | None,
+        typer.Option("--subject", "--subjects", help="Repeat the option for each subject."),
+    ] = None,
+    kind: Annotated[
+        Literal["movie", "event_related"] | None,
+        typer.Option(help="The kind of study, in place of that of --options."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The seed, in place of that of --options.")
+    ] = None,
+    options: Annotated[
+        str, typer.Option(help="Options of the simulation: JSON text or a YAML file.")
+    ] = "{}",
     stimuli: Annotated[
         bool, typer.Option(help="Write the stimuli, or use those that are there.")
     ] = True,
+    study: Annotated[
+        str | None, typer.Option(help="A simulated study of the configuration, in place of ROOT.")
+    ] = None,
+    path: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Write a simulated study: clips, and the fMRI of subjects who watch them."""
-    section = config.load_options(config.SimulationConfig, options)
+    if study is not None:
+        checked = config.load_config(path)
+        simulated = {n: s for n, s in checked.studies.items() if s.simulation is not None}
+        require(study, simulated, "simulated study")
+        root, section = Path(simulated[study].root), simulated[study].simulation
+    else:
+        section = config.load_options(config.SimulationConfig, options)
+    if root is None or section is None:
+        raise typer.BadParameter("name a folder, or a study with --study", param_hint="ROOT")
     chosen = {"kind": kind, "seed": seed}
     values = section.model_dump() | {k: v for k, v in chosen.items() if v is not None}
     section = config.parse(config.SimulationConfig, values)
@@ -37,7 +59,7 @@ def simulate(
         stage.simulate_subject(root, subject, section)
 
 
-@app.command("train-embedded")
+@app.command("train-embedded", rich_help_panel=DATA)
 def train_embedded(
     out: Annotated[Path, typer.Option("--out", help="A folder for the models.")],
     seed: Annotated[int, typer.Option()] = 0,
@@ -48,7 +70,7 @@ def train_embedded(
     train(out, seed)
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def validate(
     path: Annotated[Path, typer.Argument(help="A configuration file.")] = Path("config.yaml"),
 ) -> None:
@@ -65,7 +87,7 @@ def validate(
         print(f"experiment {name}: {who}")
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def check(
     study: Annotated[
         str | None, typer.Argument(help="A study of the configuration; by default all of them.")
@@ -106,7 +128,7 @@ def check(
         raise typer.Exit(2)
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def fetch(
     study: Annotated[
         str | None,
@@ -146,7 +168,7 @@ def fetch(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def inspect(
     path: Annotated[
         Path, typer.Argument(help="An artifact; or an image, array file, video or metrics.json.")

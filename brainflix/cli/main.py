@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 
+from brainflix.cli import data, evaluate, stages  # noqa: F401 (enter their commands)
 from brainflix.cli.app import app
 from brainflix.console import say
 from brainflix.errors import BrainflixError

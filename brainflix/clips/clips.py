@@ -14,7 +14,7 @@ from brainflix.errors import DataError
 
 T = TypeVar("T")
 _READ = 8 * 2**20  # bytes read at a time
-Feature = Callable[[NDArray[Any]], NDArray[Any]]  # a few clips to a row each
+Feature = Callable[[NDArray[Any]], NDArray[Any]]  # some clips to one row for each
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,13 @@ class Clips:
         n = len(self.frames)
         for name, column in (("ids", self.ids), ("groups", self.groups), *self.labels.items()):
             if len(column) != n:
-                raise DataError(f"{name} needs one entry a clip", expected=n, found=len(column))
+                raise DataError(
+                    f"{name} needs one entry for each clip", expected=n, found=len(column)
+                )
         if n < 2:
             raise DataError(
                 "too few clips to evaluate",
-                expected="at least 2, so that one can be told from the other",
+                expected="at least 2, so that chance is defined",
                 found=n,
             )
 
@@ -71,18 +73,18 @@ class Clips:
         return chosen
 
     def feature(self, name: str, compute: Feature) -> NDArray[Any]:
-        """Return a row a clip, ``compute`` of a few clips at a time, kept under ``name``."""
+        """Return one row for each clip, computed a few clips at a time and kept under ``name``."""
         self.gather({name: compute})
         return self._computed[name]  # type: ignore[no-any-return]
 
     def gather(self, features: Mapping[str, Feature]) -> None:
-        """Compute several features in one pass over the frames; those at hand are not redone."""
+        """Compute several features in one pass over the frames, except those already known."""
         wanted = {name: f for name, f in features.items() if name not in self._computed}
         if wanted:
             self._computed.update(_in_parts(self.frames, wanted))
 
     def seen(self, name: str, model: Feature) -> NDArray[Any]:
-        """Return a row a clip as :meth:`feature` does, by a model that threads cannot share."""
+        """Return rows as :meth:`feature` does, from a model that threads cannot share."""
         if name not in self._computed:
             self._computed.update(_in_parts(self.frames, {name: model}, threads=False))
         return self._computed[name]  # type: ignore[no-any-return]
@@ -105,7 +107,7 @@ class Clips:
         return self._computed[name]  # type: ignore[no-any-return]
 
     def derived(self, name: str, source: NDArray[Any], compute: Feature) -> NDArray[Any]:
-        """Return a row a clip computed from another feature's rows, kept under ``name``."""
+        """Return one row for each clip from another feature's rows, kept under ``name``."""
         if name not in self._computed:
             self._computed.update(_in_parts(source, {name: compute}))
         return self._computed[name]  # type: ignore[no-any-return]
@@ -120,8 +122,9 @@ class Clips:
 def _in_parts(
     source: FrameSource | NDArray[Any], wanted: Mapping[str, Feature], *, threads: bool = True
 ) -> dict[str, NDArray[Any]]:
-    """Compute a row a clip; a clip that is repeated without end is computed once."""
+    """Compute one row for each clip; a broadcast clip is computed once."""
     n = len(source)
+    # A stride of 0 means that every row is the same clip, such as the grey baseline.
     if isinstance(source, np.ndarray) and n > 1 and source.strides[0] == 0:
         one = _in_parts(source[:1].copy(), wanted, threads=threads)
         return {name: np.broadcast_to(row[0], (n, *row.shape[1:])) for name, row in one.items()}
@@ -178,7 +181,7 @@ def check_clips(true: NDArray[Any], predicted: NDArray[Any]) -> None:
 
 
 def random_rows(n: int, count: int, seed: int) -> NDArray[np.int64]:
-    """Draw clips, in ascending order; of one seed, fewer are a part of more."""
+    """Draw clips, in ascending order; with one seed, a smaller draw is a subset of a larger."""
     return np.sort(np.random.default_rng(seed).permutation(n)[:count])
 
 
@@ -206,6 +209,7 @@ def reconcile(frames: Frames, shape: Sequence[int]) -> Frames:
     if frames.shape[1:] == tuple(shape):
         return frames
     if frames.shape[1] != shape[0]:
+        # Frames are chosen before they are resized.
         frames = frames[:, even_frames(frames.shape[1], shape[0])]
     height, width = int(shape[1]), int(shape[2])
     if frames.shape[2:4] != (height, width):
@@ -214,7 +218,7 @@ def reconcile(frames: Frames, shape: Sequence[int]) -> Frames:
 
 
 def resize(frames: Frames, height: int, width: int, method: str = "bilinear") -> Frames:
-    """Resize every frame with a filter of Pillow's; "bilinear" and "box" average in shrinking."""
+    """Resize every frame with a filter of Pillow's; "bilinear" and "box" average when shrinking."""
     from PIL import Image
 
     resized = np.empty((*frames.shape[:2], height, width, 3), dtype=np.uint8)

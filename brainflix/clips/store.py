@@ -1,7 +1,7 @@
 """Clips on disk that are read a few at a time, so that memory does not grow with their number.
 
 Reads are plain ``pread`` calls rather than a memory map: mapped pages count as resident memory of
-the process, and 1,200 clips of 6 x 256 x 256 are 1.4 GB a set.
+the process, and 1,200 clips of 6 x 256 x 256 are 1.4 GB.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class FrameSource(Protocol):
 
     @property
     def dtype(self) -> Any:
-        """The type of a sample, as numpy says it."""
+        """The numpy type of a sample."""
 
     def __len__(self) -> int:
         """The number of clips."""
@@ -127,6 +127,7 @@ class FrameStore:
 
         The store opens the file again by itself and stays usable when the caller's is closed.
         """
+        # A contiguous dataset is read like a flat file, from its offset on.
         offset = dataset.id.get_offset()  # None where chunked, compressed or empty
         chosen = None if rows is None else np.asarray(rows, dtype=np.int64)
         flat = offset is not None and dataset.dtype.isnative
@@ -230,6 +231,7 @@ class FrameStore:
 
     def _read(self, places: NDArray[np.int64]) -> NDArray[Any]:
         found = np.empty((len(places), *self._stored[1:]), dtype=self.dtype)
+        # Neighbouring clips are read by one call.
         for first, last in _runs(places):
             self._read_run(int(places[first]), found[first:last])
         return found
@@ -243,6 +245,7 @@ class FrameStore:
             return
         buffer = into.reshape(-1).view(np.uint8).data
         position, done = self._offset + place * self._bytes, 0
+        # preadv may return fewer bytes than asked for.
         while done < len(buffer):
             count = os.preadv(self._handle(), [buffer[done:]], position + done)
             if count == 0:

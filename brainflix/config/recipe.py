@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from brainflix.components import LOSSES
 from brainflix.config.base import Fraction, Positive, Section
 
 
@@ -28,98 +31,169 @@ class RidgeConfig(Section):
     folds: int = Field(default=10, ge=2, description="cross-validation folds, made of clip groups")
 
 
-class AlignmentConfig(Section):
-    """The shared space of all subjects."""
+class FitConfig(Section):
+    """What every stage that fits trials of several subjects needs."""
 
     pooling: Literal["joint", "separate"] = Field(
-        default="joint", description="one model of all subjects, or one a subject"
+        default="joint", description="one model of all subjects, or one model per subject"
     )
-    target: str = Field(default="clip_image", description="target that the shared space matches")
-    heads: Literal["ridge", "gradient"] = Field(
-        default="ridge",
-        description="how a subject's linear head is fitted: by ridge regression, cross-fitted over "
-        "clip groups, or by gradients of the contrastive loss",
-    )
-    ridge: RidgeConfig = RidgeConfig()
-    window: Literal["flatten", "mean"] = Field(
-        default="flatten", description="volumes of a response side by side, or averaged"
-    )
-    dim: int = Field(default=256, ge=1, description="width of the shared space")
-    blocks: int = Field(default=2, ge=0, description="shared residual blocks")
-    dropout: float = Field(default=0.5, ge=0, lt=1)
     validation_fraction: Fraction = 0.1
-    batch_size: int = Field(default=256, ge=2, description="trials a batch, over all subjects")
-    accumulate: int = Field(default=1, ge=1, description="batches a step of the optimiser")
-    max_epochs: int = Field(default=20, ge=1)
-    patience: int = Field(default=5, ge=1, description="epochs without a better validation loss")
-    learning_rate: Positive = 1e-3
-    weight_decay: float = Field(default=0.1, ge=0)
-    temperature: Positive = Field(default=0.07, description="initial value of the learnt one")
-    precision: str = Field(default="32-true", description="Lightning's precision")
     seed: int = Field(default=0, ge=0)
 
 
-class HeadConfig(Section):
-    """One regressed target and the weights of its losses."""
+class AlignmentConfig(FitConfig):
+    """The shared space of all subjects: a brain encoder and its options."""
 
-    mse: float = Field(default=1.0, ge=0)
-    contrastive: float = Field(default=0.0, ge=0)
-    temperature: Positive = Field(default=0.1, description="of the contrastive loss")
+    component: str = Field(default="ridge", description="registered brain encoder")
+    target: str = Field(default="clip_image", description="target that the shared space matches")
+
+
+class HeadConfig(Section):
+    """One regressed target and the losses that its head is trained on."""
+
+    losses: dict[str, dict[str, Any]] = Field(
+        default_factory=lambda: {"mse": {"weight": 1.0}},
+        description="registered losses: a weight, or a mapping of weight and the loss's options",
+        validate_default=True,
+    )
     length: Literal["free", "training"] = Field(
         default="training",
         description="length of a prediction's deviation from the training mean: as regressed, "
         "which shrinks towards the mean, or stretched to the typical length of training clips",
     )
 
+    @field_validator("losses", mode="before")
+    @classmethod
+    def _weights(cls, losses: Any) -> Any:
+        """Write a bare weight as a mapping, and check each loss's options."""
+        if not isinstance(losses, Mapping):
+            return losses
+        checked = {}
+        for name, given in losses.items():
+            if name not in LOSSES:
+                raise ValueError(f"no loss {name!r}; there are {', '.join(sorted(LOSSES))}")
+            values = dict(given) if isinstance(given, Mapping) else {"weight": given}
+            checked[name] = LOSSES.options(name).model_validate(values).model_dump(mode="json")
+        return checked
 
-class RegressionConfig(Section):
-    """From the shared space to the vectors that the generator takes."""
 
+class RegressionConfig(FitConfig):
+    """From the shared space, or from responses, to the targets that generators take.
+
+    Behind an alignment, ``pooling`` and the validation clips are the alignment's.
+    """
+
+    component: str = Field(default="residual_mlp", description="registered regressor")
     heads: dict[str, HeadConfig] = Field(default_factory=dict)
-    width: int = Field(default=512, ge=1)
-    blocks: int = Field(default=2, ge=0)
-    dropout: float = Field(default=0.3, ge=0, lt=1)
-    use_input: bool = Field(
-        default=True, description="put the output of the subject's alignment head beside it"
-    )
-    use_linear: bool = Field(
-        default=True,
-        description="start from the cross-fitted ridge prediction; the network learns what to add",
-    )
     components: int = Field(
         default=256,
         ge=0,
         description="principal components of a target that its head predicts; 0 for no reduction",
     )
-    batch_size: int = Field(default=256, ge=2)
-    max_epochs: int = Field(default=20, ge=1)
-    patience: int = Field(default=5, ge=1)
-    learning_rate: Positive = 1e-3
-    weight_decay: float = Field(default=0.05, ge=0)
-    precision: str = "32-true"
+    window: Literal["flatten", "mean"] = Field(
+        default="flatten",
+        description="without an alignment: volumes of a response side by side, or averaged",
+    )
     ridge: RidgeConfig = RidgeConfig()
+
+
+class PathConfig(Section):
+    """A decoding path: from responses to predicted targets, with or without an alignment."""
+
+    alignment: AlignmentConfig | None = None
+    regression: RegressionConfig | None = None
+
+
+class PretrainingConfig(Section):
+    """What is learnt from runs alone; leaves a model that later stages name pretraining:NAME."""
+
+    component: str = Field(description="registered pretraining")
+    cohorts: dict[str, tuple[str, ...] | Literal["all"]] | None = Field(
+        default=None, description="subjects of each study; None for the experiment's"
+    )
     seed: int = Field(default=0, ge=0)
 
 
-class GenerationConfig(Section):
-    """From regressed vectors to videos."""
+class FinetuningConfig(Section):
+    """A model trained further on training clips; later stages name it finetuning:NAME."""
 
-    model: str = Field(
-        default="embedded:text-to-video", description="folder, hub id or embedded:NAME"
+    component: str = Field(description="registered finetuning")
+    targets: tuple[str, ...] = Field(default=(), description="targets that it is trained with")
+    seed: int = Field(default=0, ge=0)
+
+
+class InputConfig(Section):
+    """Where an input of a generator or captioner comes from: exactly one of these."""
+
+    target: str | None = Field(default=None, description="a target that a decoding path predicts")
+    path: str | None = Field(
+        default=None, description="the decoding path of the target; None for the only one"
     )
-    path: str = Field(default="video_to_video", description="registered generator")
-    conditioning: str | None = Field(
-        default="conditioning", description="target used as text conditioning"
+    generator: str | None = Field(default=None, description="the clips of another generator")
+    captioner: str | None = Field(default=None, description="the captions of a captioner")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        """Take a bare name for a target."""
+        return {"target": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one(self) -> InputConfig:
+        given = [name for name in ("target", "generator", "captioner") if getattr(self, name)]
+        if len(given) != 1 or (self.path and not self.target):
+            raise ValueError("give one of target (with path), generator, captioner")
+        return self
+
+
+@dataclass(frozen=True)
+class Takes:
+    """What a generator or captioner takes under one name.
+
+    Parameters
+    ----------
+    sorts : tuple of {"target", "generator", "captioner"}
+        Where it may come from.
+    """
+
+    sorts: tuple[str, ...]
+
+
+class NodeConfig(Section):
+    """What generators and captioners share: a component and where its inputs come from.
+
+    The options of a component say what it takes, by name; rules, checks and the oracle go by that.
+    """
+
+    takes: ClassVar[Mapping[str, Takes]] = {}
+    requires: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Inputs of which at least one must be connected, group by group."""
+    follows: ClassVar[bool] = False
+    """Whether a clip is made from the one before it in the same film."""
+
+    component: str
+    inputs: dict[str, InputConfig | None] = Field(
+        default_factory=dict,
+        description="by the name that the component gives an input; null takes one out",
     )
-    latents: str | None = Field(default="latents", description="target re-noised by video_to_video")
-    captions: str | None = Field(
-        default=None, description="target decoded to a caption that replaces conditioning"
-    )
-    strength: float = Field(default=0.8, gt=0, le=1)
-    steps: int = Field(default=20, ge=1)
-    guidance: float = Field(default=4.0, ge=0)
-    negative: Literal["empty", "training_mean"] = "empty"
-    scheduler: str = Field(default="DPMSolverMultistepScheduler", description="diffusers class")
+    seed: int = Field(default=0, ge=0)
+
+    @property
+    def given(self) -> dict[str, InputConfig]:
+        """The inputs that are connected."""
+        return {name: source for name, source in self.inputs.items() if source is not None}
+
+
+class CaptionerConfig(NodeConfig):
+    """Text for each test clip, from vectors or generated clips; generators take it as input."""
+
+    component: str = Field(default="target", description="registered captioner")
+
+
+class GenerationConfig(NodeConfig):
+    """From predicted targets, captions and clips to videos: a generator and its options."""
+
+    component: str = Field(default="video_to_video", description="registered generator")
     batch_size: int = Field(default=16, ge=1)
     precision: Literal["auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true"] = Field(
         default="auto",
@@ -129,7 +203,6 @@ class GenerationConfig(Section):
         default=1, description="GPUs, or processes on a CPU"
     )
     baselines: tuple[Literal["ridge", "shuffled", "oracle"], ...] = ("ridge", "shuffled", "oracle")
-    seed: int = Field(default=0, ge=0)
 
 
 class EvaluationConfig(Section):

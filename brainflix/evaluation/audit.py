@@ -14,8 +14,9 @@ from brainflix.clips.clips import Clips, even_frames
 from brainflix.clips.store import Frames, FrameSource, blocks
 from brainflix.errors import DataError
 from brainflix.evaluation.baselines import thumbnails
-from brainflix.metrics.identification import correlation_pairs, cosine_pairs
-from brainflix.metrics.networks import Judges, clip_embedding
+from brainflix.metrics.models import MetricModels as Judges
+from brainflix.metrics.models import clip_embedding
+from brainflix.metrics.similarity import correlation_pairs, cosine_pairs
 
 NEAR = 4.0  # grey levels, root mean square over a thumbnail: a copy that was encoded again
 _BLOCK = 512  # rows of a matrix of pairs held at a time
@@ -367,7 +368,7 @@ class Space:
     """
 
     def __init__(self, judges: Judges) -> None:
-        self._embed = judges.clip_frames
+        self._embed = judges.image_embedding
         self.name = "pixels" if self._embed is None else "clip"
 
     def rows(self, clips: Clips) -> Rows:

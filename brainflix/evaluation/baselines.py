@@ -68,21 +68,6 @@ class FirstFrames:
         return np.ascontiguousarray(np.broadcast_to(first, clips.shape))
 
 
-def other_clips(n: int, seed: int) -> NDArray[np.int64]:
-    """Return a random order of ``n`` in which nothing keeps its place: a shuffled pairing.
-
-    The order is one cycle, drawn uniformly among all cycles (Sattolo 1986).
-    """
-    if n < 2:
-        raise DataError("a shuffled pairing needs clips", expected="at least 2", found=n)
-    rng = np.random.default_rng(seed)
-    order = np.arange(n)
-    for k in range(n - 1, 0, -1):
-        j = int(rng.integers(k))
-        order[[k, j]] = order[[j, k]]
-    return order
-
-
 def random_training(n: int, training: int, seed: int) -> NDArray[np.int64]:
     """Return a training clip for each of ``n`` clips, drawn with replacement."""
     if training == 0:

@@ -36,7 +36,6 @@ from brainflix.evaluation.baselines import (
     FirstFrames,
     grey_clip,
     mean_clip,
-    other_clips,
     random_training,
     repeated,
 )
@@ -52,9 +51,10 @@ from brainflix.evaluation.standalone.files import combined_digest
 from brainflix.evaluation.standalone.loading import Loaded, SubjectClips, loaded
 from brainflix.evaluation.standalone.request import Inputs, Request, open_inputs
 from brainflix.metrics.catalogue import usable, why_skipped
-from brainflix.metrics.networks import load_judges
+from brainflix.metrics.models import load_models as load_judges
 from brainflix.provenance import code_digest
 from brainflix.statistics.chance import Scores
+from brainflix.statistics.derangement import derangement
 
 RECONSTRUCTED = "reconstructed"
 Row = tuple[str, str, str, str, float]  # subject, clip, metric, variant, value
@@ -183,7 +183,7 @@ def _baselines(
     found: dict[str, FrameSource] = {
         "grey": repeated(grey_clip(shape), n),
         "still_first_frame": FirstFrames(each.predicted),
-        "shuffled": take(each.predicted, other_clips(n, seed)),
+        "shuffled": take(each.predicted, derangement(n, seed)),
     }
     if training is not None:
         store = training.frames

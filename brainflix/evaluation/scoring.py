@@ -16,7 +16,7 @@ from brainflix.errors import DataError
 from brainflix.evaluation.baselines import grey_clip, repeated
 from brainflix.evaluation.vectors import paired_difference
 from brainflix.metrics.base import Metric, PairMetric
-from brainflix.metrics.networks import Judges
+from brainflix.metrics.models import MetricModels as Judges
 from brainflix.metrics.pairwise import score_pairs
 from brainflix.statistics.bootstrap import (
     SubjectScores,

@@ -28,7 +28,7 @@ from brainflix.evaluation.scoring import Scorer, add_q, score_subject
 from brainflix.evaluation.study import StudyClips, read_study
 from brainflix.evaluation.vectors import vector_identification, vector_scores
 from brainflix.metrics.catalogue import usable
-from brainflix.metrics.networks import load_judges
+from brainflix.metrics.models import load_models as load_judges
 from brainflix.provenance import code_digest
 
 Targets = dict[str, dict[str, Path]]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import DataError
-from brainflix.metrics.identification import correlation_pairs, identification
+from brainflix.metrics.identification import identification
+from brainflix.metrics.similarity import correlation_pairs
 from brainflix.statistics.bootstrap import bootstrap_interval, sign_flip_p
 
 Floats = NDArray[np.float64]

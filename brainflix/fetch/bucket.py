@@ -1,38 +1,30 @@
-"""A public S3 bucket by plain http: its listing, and files that arrive whole or not at all.
+"""A public S3 bucket through obstore: its listing, and files that arrive whole or not at all.
 
-A file grows under its name with ``.part`` behind it. A connection that drops is taken up where it
-ended (a Range request for the same version of the object), and the file gets its name when its size
-and, where the ETag is an MD5, its MD5 are right.
+Requests, retries, proxies and the listing's pages are obstore's, which is an optional extra
+(``fetch``). Kept here is what it does not do: a file grows under its name with ``.part`` behind it,
+a connection that drops in the middle of it is taken up where it ended (a request for the rest of
+the same version of the object), and the file gets its name when its size and, where the ETag is an
+MD5, its MD5 are right.
 """
 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from brainflix.errors import FetchError
 
 ATTEMPTS = 6  # without any progress in between
-TIMEOUT = 60.0  # s without a byte
-LISTING = 2**24  # bytes of a listing's page, at most
-BLOCK = 2**18
-_DROPPED = (
-    urllib.error.URLError,
-    http.client.HTTPException,
-    ConnectionError,
-    TimeoutError,
-    EOFError,
-)
+SILENCE = timedelta(seconds=60)  # without a byte, after which a connection counts as dropped
+LONGEST = timedelta(days=2)  # of one request, which may be a file of many GB
+BLOCK = 2**14  # bytes asked of obstore at a time: what a dropped connection can lose
 
 
 @dataclass(frozen=True)
@@ -45,21 +37,9 @@ class Remote:
 
     @property
     def md5(self) -> str | None:
-        """The MD5 of the content, None where it was uploaded in parts and the ETag is none."""
+        """The MD5 of the content; None where it was uploaded in parts, whose ETag is another."""
         plain = self.etag.strip('"').lower()
         return plain if len(plain) == 32 and set(plain) <= set("0123456789abcdef") else None
-
-
-class _NoDowngrade(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but never from https to anything else."""
-
-    def redirect_request(
-        self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: Any
-    ) -> Any:
-        secure = req.full_url.startswith("https:")
-        if not newurl.startswith("https:" if secure else ("https:", "http:")):
-            raise FetchError("the server redirects away from https", found=newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 class Bucket:
@@ -68,61 +48,85 @@ class Bucket:
     Parameters
     ----------
     base : str
-        Address of the bucket; proxies are taken from the environment.
+        Address of the bucket, its name last: ``https://s3.amazonaws.com/openneuro.org``. Proxies
+        are taken from the environment.
     pause : float
-        s before the first new attempt; doubles with each.
+        s before the first new attempt; it doubles with each.
+
+    Raises
+    ------
+    FetchError
+        When the address is not on the web, or the extra ``fetch`` is not installed.
     """
 
     def __init__(self, base: str, pause: float = 1.0) -> None:
-        if not base.startswith(("https://", "http://")):
+        secure = base.startswith("https://")
+        if not secure and not base.startswith("http://"):
             raise FetchError("the address is not on the web", expected="https://...", found=base)
         self.base, self.pause = base.rstrip("/"), pause
-        self._opener = urllib.request.build_opener(_NoDowngrade)
+        self._obstore = _import_obstore()
+        endpoint, _, name = self.base.rpartition("/")
+        self._store = self._obstore.store.S3Store(
+            name,
+            endpoint=endpoint,
+            region="us-east-1",
+            skip_signature=True,
+            virtual_hosted_style_request=False,
+            client_options={
+                "allow_http": not secure,  # from https, no redirect leads to anything else
+                "connect_timeout": SILENCE,
+                "read_timeout": SILENCE,
+                "timeout": LONGEST,
+                "user_agent": "brainflix",
+            },
+            retry_config={
+                "max_retries": ATTEMPTS - 1,
+                "backoff": {
+                    "init_backoff": timedelta(seconds=pause),
+                    "max_backoff": timedelta(seconds=pause * 2**ATTEMPTS),
+                    "base": 2.0,
+                },
+            },
+        )
 
-    def _open(self, url: str, headers: dict[str, str]) -> Any:
-        named = {"User-Agent": "brainflix", **headers}
-        return self._opener.open(urllib.request.Request(url, headers=named), timeout=TIMEOUT)
-
-    def list(self, prefix: str) -> Iterator[Remote]:
-        """Yield the objects whose keys start with a prefix.
+    def list(self, prefix: str) -> list[Remote]:
+        """Return the objects whose keys start with a prefix, without the markers of folders.
 
         Raises
         ------
         FetchError
-            When the bucket does not answer, or answers something else than a listing.
+            When the bucket does not answer, answers something else than a listing, or holds a key
+            that no path can have.
         """
-        token = ""
-        while True:
-            query = {"list-type": "2", "prefix": prefix, "max-keys": "1000"}
-            if token:
-                query["continuation-token"] = token
-            url = f"{self.base}?{urllib.parse.urlencode(query)}"
-            page = _Listing(self._page(url), url)
-            yield from page.objects
-            if not page.token:
-                return
-            if page.token == token:
-                raise FetchError("the bucket's listing goes round in circles", where=url)
-            token = page.token
+        try:
+            remotes = [
+                Remote(str(item["path"]), int(item["size"]), str(item.get("e_tag") or ""))
+                for item in self._items(prefix)
+            ]
+        except self._errors() as error:
+            raise _unlisted(f"{self.base}, {prefix}", error) from error
+        # A marker is an empty object "folder/", whose key arrives without the slash.
+        folders = {str(parent) for one in remotes for parent in PurePosixPath(one.key).parents}
+        folders |= {prefix.rstrip("/")} if prefix.endswith("/") else set()
+        return [one for one in remotes if one.size or one.key not in folders]
 
-    def _page(self, url: str) -> bytes:
-        problem: Exception | None = None
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                time.sleep(self.pause * 2 ** (attempt - 1))
-            try:
-                with self._open(url, {}) as answer:
-                    content = answer.read(LISTING + 1)
-                if len(content) > LISTING:
-                    raise FetchError("the bucket's listing does not end", where=url)
-                return content
-            except urllib.error.HTTPError as error:
-                if error.code < 500 and error.code != 429:
-                    raise _refused(url, error) from error
-                problem = error
-            except _DROPPED as error:
-                problem = error
-        raise _unreachable(url, problem)
+    def _items(self, prefix: str) -> Iterator[Any]:
+        """Yield obstore's records; it lists whole folders, so a prefix within a name is matched."""
+        if prefix.endswith("/"):
+            yield from self._folder(prefix)
+            return
+        level = self._obstore.list_with_delimiter(self._store, prefix.rpartition("/")[0])
+        yield from (item for item in level["objects"] if item["path"].startswith(prefix))
+        for folder in level["common_prefixes"]:
+            if folder.startswith(prefix):
+                yield from self._folder(folder)
+
+    def _folder(self, folder: str) -> Iterator[Any]:
+        for chunk in self._obstore.list(self._store, folder.rstrip("/")):
+            yield from chunk
+
+    def _errors(self) -> tuple[type[Exception], ...]:
+        return (self._obstore.exceptions.BaseError, FileNotFoundError)
 
     def fetch(self, remote: Remote, path: Path) -> None:
         """Download an object, going on where an earlier attempt ended.
@@ -130,15 +134,15 @@ class Bucket:
         Raises
         ------
         FetchError
-            When the object is not there or may not be read, the connection drops again and again,
-            or the content has another size or MD5 than the listing says.
+            When the object does not exist or may not be read, the connection drops again and
+            again, or the content has another size or MD5 than the listing says.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
         for last in (False, True):
             self._complete(remote, part)
-            found = _md5(part) if remote.md5 else None
-            if found == remote.md5:
+            md5 = _md5(part) if remote.md5 else None
+            if md5 == remote.md5:
                 os.replace(part, path)
                 return
             part.unlink()
@@ -146,7 +150,7 @@ class Bucket:
                 raise FetchError(
                     "a download's content is not what the listing says",
                     expected=f"MD5 {remote.md5}",
-                    found=f"MD5 {found}, twice",
+                    found=f"MD5 {md5}, twice",
                     where=self._url(remote),
                     remedy="try later; the archive, or something in between, alters the file",
                 )
@@ -172,74 +176,61 @@ class Bucket:
                 time.sleep(self.pause * 2 ** (idle - 1))
             try:
                 self._append(remote, part, have)
-            except urllib.error.HTTPError as error:
-                if error.code in (412, 416):  # another version by now, or a part that is none of it
-                    part.unlink(missing_ok=True)
-                elif error.code < 500 and error.code != 429:
-                    raise _refused(self._url(remote), error) from error
+            except self._errors() as error:
+                self._judge(error, remote, part, have)
                 problem = error
-            except _DROPPED as error:
+            except EOFError as error:
                 problem = error
             grown = part.exists() and part.stat().st_size > have
             idle = 0 if grown else idle + 1
 
-    def _append(self, remote: Remote, part: Path, have: int) -> None:
-        headers = {"If-Match": remote.etag} if remote.etag else {}
-        if have:
-            headers["Range"] = f"bytes={have}-"
-        with self._open(self._url(remote), headers) as answer:
-            resumed = answer.status == 206
-            if resumed and not _continues(answer.headers.get("Content-Range", ""), have, remote):
-                raise EOFError(f"the server sent {answer.headers.get('Content-Range')}")
-            start = have if resumed else 0
-            with open(part, "ab" if resumed else "wb") as stream:
-                while block := answer.read(BLOCK):
-                    start += len(block)
-                    if start > remote.size:
-                        raise EOFError("the server sent more than the object holds")
-                    stream.write(block)
-
-
-def _continues(text: str, have: int, remote: Remote) -> bool:
-    """Return whether a Content-Range is the rest of the object that was asked for."""
-    return text.strip() == f"bytes {have}-{remote.size - 1}/{remote.size}"
-
-
-class _Listing:
-    """A page of a bucket's listing (ListObjectsV2)."""
-
-    def __init__(self, content: bytes, url: str) -> None:
-        if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-            raise self._bad(url, "a document type")
-        try:
-            root = ElementTree.fromstring(content)
-            space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
-            if root.tag != f"{space}ListBucketResult":
-                raise self._bad(url, root.tag)
-            self.objects = [
-                Remote(
-                    key=item.findtext(f"{space}Key") or "",
-                    size=int(item.findtext(f"{space}Size") or ""),
-                    etag=item.findtext(f"{space}ETag") or "",
-                )
-                for item in root.findall(f"{space}Contents")
-            ]
-            more = (root.findtext(f"{space}IsTruncated") or "false").lower() == "true"
-            self.token = (root.findtext(f"{space}NextContinuationToken") or "") if more else ""
-            if more and not self.token:
-                raise self._bad(url, "a page that does not tell the next")
-        except (ElementTree.ParseError, ValueError) as error:
-            raise self._bad(url, f"{content[:60]!r}: {error}") from error
-
-    @staticmethod
-    def _bad(url: str, found: str) -> FetchError:
-        return FetchError(
-            "the address does not answer with a bucket's listing",
-            expected="ListBucketResult, XML",
-            found=found,
-            where=url,
-            remedy="check --base, and whether a proxy answers in the bucket's place",
+    def _judge(self, error: Exception, remote: Remote, part: Path, have: int) -> None:
+        """Raise for an answer that is final; drop a part that the server does not continue."""
+        kinds = self._obstore.exceptions
+        final = (
+            FileNotFoundError,
+            kinds.NotFoundError,
+            kinds.PermissionDeniedError,
+            kinds.UnauthenticatedError,
         )
+        if isinstance(error, final):
+            raise _refused(self._url(remote), error) from error
+        if "retries, max_retries" in str(error):  # obstore's own attempts are used up
+            raise _unreachable(self._url(remote), error) from error
+        unchanged = part.exists() and part.stat().st_size == have
+        if have and unchanged:  # another version by now, or a rest that the server does not send
+            part.unlink()
+
+    def _append(self, remote: Remote, part: Path, have: int) -> None:
+        options: dict[str, Any] = {"if_match": remote.etag} if remote.etag else {}
+        if have:
+            options["range"] = {"offset": have}
+        answer = self._obstore.get(self._store, remote.key, options=options)
+        if tuple(answer.range) != (have, remote.size):
+            raise EOFError(f"the server sent bytes {answer.range} of {remote.size}")
+        with open(part, "ab" if have else "wb") as stream:
+            for block in answer.stream(min_chunk_size=BLOCK):
+                have += len(block)
+                if have > remote.size:
+                    raise EOFError("the server sent more than the object holds")
+                stream.write(block)
+
+
+def _import_obstore() -> Any:
+    """Return the module obstore, which the extra ``fetch`` installs."""
+    try:
+        import obstore
+        import obstore.exceptions
+        import obstore.store
+    except ImportError as error:
+        raise FetchError(
+            "downloading needs a package that is not installed",
+            expected="obstore",
+            found=str(error),
+            remedy="install it: pip install 'brainflix[fetch]'; or download the files by hand from "
+            "the page that the study's description names",
+        ) from error
+    return obstore
 
 
 def local_path(key: str, prefix: str, folder: Path) -> Path | None:
@@ -277,11 +268,25 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _refused(url: str, error: urllib.error.HTTPError) -> FetchError:
+def _first_line(error: Exception | None) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:400]}"
+
+
+def _unlisted(where: str, error: Exception) -> FetchError:
+    return FetchError(
+        "the bucket's listing cannot be read",
+        expected="a listing of S3 (ListObjectsV2), all of its keys names of files",
+        found=_first_line(error),
+        where=where,
+        remedy="check --base, and whether a proxy answers in the bucket's place",
+    )
+
+
+def _refused(url: str, error: Exception) -> FetchError:
     return FetchError(
         "the server refuses a file",
         expected="200 or 206",
-        found=f"{error.code} {error.reason}",
+        found=_first_line(error),
         where=url,
         remedy="check the study, part and subject; the archive may have moved or withdrawn it",
     )
@@ -290,7 +295,7 @@ def _refused(url: str, error: urllib.error.HTTPError) -> FetchError:
 def _unreachable(url: str, problem: Exception | None) -> FetchError:
     return FetchError(
         "the connection fails again and again",
-        found=f"{type(problem).__name__}: {problem}",
+        found=_first_line(problem),
         where=url,
         remedy="run the command again later; it goes on where it ended",
     )

@@ -1,7 +1,8 @@
 """Where published studies lie, under which terms, and what of them a reader needs.
 
 Only what its owners give to anybody without a form is fetched: the fMRI on OpenNeuro's public
-bucket, by https. For everything else the page, the terms and the folder where it belongs are told.
+bucket, by https. For everything else the page, the terms and the folder where it belongs are
+printed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ TOP = ("dataset_description.json", "participants.tsv", "README", "CHANGES", "LIC
 
 @dataclass(frozen=True)
 class ByHand:
-    """Something that a person has to get.
+    """A part of a study that has to be downloaded by hand.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ class Published:
     title, reader, licence, citation : str
         What it is, which reader takes it, and its terms.
     accession : str
-        On OpenNeuro; empty where it is not there.
+        Its number on OpenNeuro; empty for a study that is not on it.
     parts : dict of str to tuple of str
         Name of a part to prefixes of its files in the accession; ``{subject}`` stands for each
         subject. The first part is the default.
@@ -170,7 +171,7 @@ STUDIES: dict[str, Published] = {
         citation="the MOSAIC preprint and each study that is used",
         by_hand=(
             ByHand(
-                what="an HDF5 file a subject, such as sub-01_BMD.hdf5",
+                what="one HDF5 file per subject, such as sub-01_BMD.hdf5",
                 page="see docs, page of the study",
                 terms="those of each study",
                 folder=".",

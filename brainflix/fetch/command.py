@@ -24,7 +24,7 @@ _SUBJECT = re.compile(r"^[A-Za-z0-9-]+$")
 
 
 @dataclass(frozen=True)
-class Item:
+class Download:
     """An object and where it goes."""
 
     remote: Remote
@@ -32,21 +32,21 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Plan:
+class FetchPlan:
     """What a call will do.
 
     Parameters
     ----------
-    items : tuple of Item
+    items : tuple of Download
         What is to be downloaded.
-    there : tuple of Item
+    present : tuple of Download
         What was downloaded before.
     withheld : int
         Films and pictures that lie in the bucket and are not fetched, see :data:`MEDIA`.
     """
 
-    items: tuple[Item, ...]
-    there: tuple[Item, ...]
+    items: tuple[Download, ...]
+    present: tuple[Download, ...]
     withheld: int
 
     @property
@@ -87,7 +87,7 @@ def make_plan(
     prefixes: Sequence[str],
     subjects: Sequence[str],
     folder: Path,
-) -> Plan:
+) -> FetchPlan:
     """List the bucket and return what is missing in the folder.
 
     Raises
@@ -96,7 +96,7 @@ def make_plan(
         When the bucket cannot be listed, a subject has no files, or a key leads out of the folder.
     """
     root = f"{study.accession}/"
-    found: dict[str, Remote] = {}
+    remotes: dict[str, Remote] = {}
     for prefix in (*study.always, *prefixes):
         before, named, after = (root + prefix).partition("{subject}")
         chosen = [before + subject + after for subject in subjects] if named and subjects else []
@@ -113,14 +113,15 @@ def make_plan(
                     expected="files of the subject",
                     found="nothing",
                     where=f"{bucket.base}, {start}",
-                    remedy="compare the subject's label and the part with the archive's page",
+                    remedy="compare the subject's label and the part with the archive's page, and "
+                    "check whether a proxy answers in the archive's place",
                 )
-            found.update(listed)
-    return _sort(found.values(), root, folder)
+            remotes.update(listed)
+    return _sort(remotes.values(), root, folder)
 
 
-def _sort(remotes: Iterable[Remote], root: str, folder: Path) -> Plan:
-    items, there, withheld = [], [], 0
+def _sort(remotes: Iterable[Remote], root: str, folder: Path) -> FetchPlan:
+    items, present, withheld = [], [], 0
     for remote in remotes:
         path = local_path(remote.key, root, folder)
         if path is None:
@@ -128,13 +129,13 @@ def _sort(remotes: Iterable[Remote], root: str, folder: Path) -> Plan:
         if path.suffix.lower() in MEDIA:
             withheld += 1
         elif is_there(remote, path):
-            there.append(Item(remote, path))
+            present.append(Download(remote, path))
         else:
-            items.append(Item(remote, path))
-    return Plan(tuple(items), tuple(there), withheld)
+            items.append(Download(remote, path))
+    return FetchPlan(tuple(items), tuple(present), withheld)
 
 
-def download(bucket: Bucket, plan: Plan, folder: Path, jobs: int) -> None:
+def download(bucket: Bucket, plan: FetchPlan, folder: Path, jobs: int) -> None:
     """Download all that is missing, several files at a time.
 
     Raises
@@ -173,7 +174,7 @@ def download(bucket: Bucket, plan: Plan, folder: Path, jobs: int) -> None:
 
 
 def describe(name: str, study: Published, folder: Path) -> str:
-    """Return what a person should know of a study before downloading it."""
+    """Return licence, citation and origin of a study as text."""
     lines = [study.title, f"  licence: {study.licence}", f"  cite: {study.citation}"]
     if study.accession:
         page = f"https://openneuro.org/datasets/{study.accession}"
@@ -192,7 +193,7 @@ def describe(name: str, study: Published, folder: Path) -> str:
 
 
 def listing() -> str:
-    """Return the catalogue, a line a study."""
+    """Return the catalogue, one line per study."""
     lines = []
     for name, study in STUDIES.items():
         how = f"{study.accession}: {', '.join(study.parts)}" if study.accession else "by hand"
@@ -210,40 +211,40 @@ def fetch(
     dry_run: bool,
     jobs: int,
     pause: float = 1.0,
-) -> Plan | None:
-    """Fetch a study's open part and tell where the rest is; return what was done, if anything.
+) -> FetchPlan | None:
+    """Fetch the open part of a study and print where the rest is; return what was done.
 
     Raises
     ------
     ConfigError
-        For an unknown study, part or a subject's label that is none.
+        For an unknown study or part, or an impossible subject label.
     FetchError
         When something cannot be fetched.
     """
     study, prefixes = find_study(name, part)
     for subject in subjects:
         if not _SUBJECT.match(subject):
-            raise ConfigError("this is no subject's label", expected="sub-01", found=subject)
+            raise ConfigError("this is not a subject's label", expected="sub-01", found=subject)
     print(describe(name, study, folder))
     if not study.accession:
         return None
     bucket = Bucket(base, pause)
     plan = make_plan(bucket, study, prefixes, subjects, folder)
-    if not plan.items and not plan.there:
+    if not plan.items and not plan.present:
         raise FetchError(
             "the archive has no such files",
             expected=", ".join(prefixes),
             found="nothing",
             where=f"{base}, {study.accession}",
         )
-    have = sum(item.remote.size for item in plan.there)
+    have = sum(item.remote.size for item in plan.present)
     print(
         f"to fetch: {len(plan.items)} files, {size(plan.size)}; "
-        f"there already: {len(plan.there)} files, {size(have)}"
+        f"downloaded before: {len(plan.present)} files, {size(have)}"
     )
     if plan.withheld:
         print(
-            f"left alone: {plan.withheld} films and pictures, which may be under terms of their own"
+            f"not downloaded: {plan.withheld} films and pictures, which may have terms of their own"
         )
     if dry_run:
         for item in plan.items[:SHOWN]:
@@ -254,5 +255,5 @@ def fetch(
     if plan.items:
         announce("fetch", f"reads {len(plan.items)} files, {size(plan.size)}, of {base}")
         download(bucket, plan, folder, jobs)
-    announce("fetch", f"leaves {len(plan.items) + len(plan.there)} files in {folder}")
+    announce("fetch", f"has written {len(plan.items) + len(plan.present)} files to {folder}")
     return plan

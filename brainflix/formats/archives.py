@@ -46,11 +46,11 @@ class Member:
     crc: int
 
 
-def _damaged(path: Path, found: object) -> StudyError:
+def _damaged(path: Path, problem: object) -> StudyError:
     return StudyError(
         "the archive is truncated, damaged or hostile",
         expected="a whole zip archive",
-        found=found,
+        found=problem,
         where=path,
         remedy="copy or download the file again",
     )
@@ -62,7 +62,7 @@ def list_members(path: Path) -> dict[str, Member]:
     Raises
     ------
     StudyError
-        When the file is no whole archive, or a member has a name or a size that it may not have.
+        When the file is not a whole archive, or a member has a name or a size that it may not have.
     """
     length = path.stat().st_size
     try:

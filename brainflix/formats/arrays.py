@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,34 +32,6 @@ SAFETENSORS = {
     "U8": "u1",
     "BOOL": "?",
 }
-
-
-def inside(text: str, what: str, where: object, remedy: str) -> PurePosixPath:
-    """Return a path relative to a study's folder.
-
-    Raises
-    ------
-    StudyError
-        When it is absolute, leads out of the folder, or is no name that a file can have.
-    """
-    path = PurePosixPath(text.replace("\\", "/"))
-    if "\0" in text or any(len(part.encode(errors="replace")) > 255 for part in path.parts):
-        raise StudyError(
-            f"{what} has a name that no file can have",
-            expected="at most 255 bytes a part, none of them 0",
-            found=text[:80],
-            where=where,
-            remedy=remedy,
-        )
-    if path.is_absolute() or PureWindowsPath(text).drive or ".." in path.parts:
-        raise StudyError(
-            f"{what} lies outside of the study",
-            expected="a relative path without ..",
-            found=text,
-            where=where,
-            remedy=remedy,
-        )
-    return path
 
 
 def read_array(path: Path, key: str | None) -> np.ndarray:
@@ -91,9 +63,9 @@ class Hdf5Rows:
     def __init__(self, path: Path, key: str, columns: bool = False) -> None:
         self.path, self.key, self.columns = path, key, columns
         with open_hdf5(path) as file:
-            found = dataset(file, key)
-            self.dtype = found.dtype
-            self.shape = found.shape[::-1] if columns else found.shape
+            values = dataset(file, key)
+            self.dtype = values.dtype
+            self.shape = values.shape[::-1] if columns else values.shape
 
     def whole(self) -> np.ndarray:
         """Return all values."""
@@ -113,15 +85,15 @@ class Hdf5Rows:
         if self.columns:
             return self.whole()[tuple(places)]
         with open_hdf5(self.path) as file:
-            found = dataset(file, self.key)
+            values = dataset(file, self.key)
             rows = np.empty((len(places[0]), self.shape[-1]), dtype=self.dtype)
             for row, place in enumerate(zip(*(axis.tolist() for axis in places), strict=True)):
-                found.read_direct(rows, place, np.s_[row])
+                values.read_direct(rows, place, np.s_[row])
         return rows
 
 
 @dataclass(frozen=True)
-class Rows:
+class ArrayRows:
     """An array of which rows are read when they are asked for.
 
     Parameters
@@ -144,7 +116,7 @@ class Rows:
         return self.source[index]
 
 
-def open_rows(path: Path, key: str | None) -> Rows:
+def open_rows(path: Path, key: str | None) -> ArrayRows:
     """Return an array of a file for reading a few rows at a time.
 
     Raises
@@ -152,7 +124,7 @@ def open_rows(path: Path, key: str | None) -> Rows:
     StudyError
         As :func:`read_array` does.
     """
-    return Rows(_guarded(path, key, lambda: _open(path, key)))
+    return ArrayRows(_guarded(path, key, lambda: _open(path, key)))
 
 
 def _guarded(path: Path, key: str | None, read: Callable[[], Any]) -> Any:
@@ -217,7 +189,7 @@ def _known(key: str, names: list[str], path: Path) -> str:
 
 
 def _chosen(arrays: Mapping[str, np.ndarray], key: str | None, path: Path) -> np.ndarray:
-    """Return the array of a name; without a name the only one there is."""
+    """Return the array of a name; without a name the only one in the file."""
     if key is None and len(arrays) == 1:
         return next(iter(arrays.values()))
     return arrays[_known(key or "a name, since there are several", list(arrays), path)]
@@ -273,10 +245,10 @@ def _read_mat(path: Path, key: str) -> np.ndarray | Hdf5Rows:
     import scipy.io
 
     try:
-        found = {name: (shape, kind) for name, shape, kind in scipy.io.whosmat(path)}
+        arrays = {name: (shape, kind) for name, shape, kind in scipy.io.whosmat(path)}
     except NotImplementedError:  # version 7.3 is HDF5, with the axes reversed
         return Hdf5Rows(path, key, columns=True)
-    shape, kind = found[_known(key, list(found), path)]
+    shape, kind = arrays[_known(key, list(arrays), path)]
     values = int(np.prod(shape, dtype=object))
     if values > max(SWELL_FREE, SWELL * path.stat().st_size):
         raise StudyError(

@@ -2,7 +2,7 @@
 
 ``dataSet`` is (sample, column). ``metaData`` has as many columns as it; each of its rows is named
 by ``key``: a row such as ROI_V1 or VoxelData holds 1 where a column belongs to it and NaN or 0
-elsewhere; a row such as voxel_x holds a value a voxel.
+elsewhere; a row such as voxel_x holds a value for each voxel.
 """
 
 from __future__ import annotations
@@ -128,6 +128,8 @@ def voxel_grid(data: BData, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray
     place = np.stack(axes, axis=1)  # type: ignore[arg-type]  # (voxel, 3), mm
     affine = np.eye(4)
     index = np.empty(place.shape, dtype=np.int32)
+    # The voxels' mm along each axis are multiples of one step from the lowest; the step is the
+    # smallest gap, and whatever does not come out as whole numbers is not a regular grid.
     for axis in range(3):
         levels = np.unique(place[:, axis])
         step = float(np.diff(levels).min()) if len(levels) > 1 else 1.0

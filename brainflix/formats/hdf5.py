@@ -1,4 +1,4 @@
-"""Datasets of strangers' HDF5 files: links that leave the file and sizes that lie are refused."""
+"""Datasets of HDF5 files of any origin; links out of the file and false sizes are refused."""
 
 from __future__ import annotations
 
@@ -41,43 +41,43 @@ def dataset(file: Any, key: str) -> Any:
     Raises
     ------
     StudyError
-        When there is none, when it lies in another file, or when it declares a size that it does
+        When it is missing, when it lies in another file, or when it declares a size that it does
         not have.
     """
     import h5py
 
-    found = file
+    item = file
     for part in [part for part in key.split("/") if part]:
-        link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None
+        link = item.get(part, getlink=True) if isinstance(item, h5py.Group) else None
         if isinstance(link, h5py.ExternalLink):
             raise _elsewhere(file, key, f"a link to {link.filename}")
-        found = found.get(part) if isinstance(found, h5py.Group) else None
-    if not isinstance(found, h5py.Dataset):
+        item = item.get(part) if isinstance(item, h5py.Group) else None
+    if not isinstance(item, h5py.Dataset):
         raise StudyError(
             "the file lacks an array",
             expected=key,
             found=", ".join(dataset_names(file)[:20]) or "no array",
             where=file.filename,
         )
-    if found.external or found.is_virtual:
+    if item.external or item.is_virtual:
         raise _elsewhere(file, key, "a dataset stored in other files")
-    size = found.size * found.dtype.itemsize if found.shape is not None else 0
-    if size > max(SWELL_FREE, SWELL * found.id.get_storage_size()):
+    size = item.size * item.dtype.itemsize if item.shape is not None else 0
+    if size > max(SWELL_FREE, SWELL * item.id.get_storage_size()):
         raise StudyError(
             "a dataset declares a size that it does not have",
-            expected=f"at most {SWELL} times the {found.id.get_storage_size()} bytes it takes",
-            found=f"{key} {found.shape} {found.dtype}, {size} bytes",
+            expected=f"at most {SWELL} times the {item.id.get_storage_size()} bytes it takes",
+            found=f"{key} {item.shape} {item.dtype}, {size} bytes",
             where=file.filename,
             remedy="if it really holds next to nothing, save it without compression",
         )
-    return found
+    return item
 
 
-def _elsewhere(file: Any, key: str, found: str) -> StudyError:
+def _elsewhere(file: Any, key: str, target: str) -> StudyError:
     return StudyError(
         "an array of the file lies in another file",
         expected="values in the file itself",
-        found=f"{key}: {found}",
+        found=f"{key}: {target}",
         where=file.filename,
         remedy="copy the values into one file (h5repack), where you trust it",
     )
@@ -97,22 +97,23 @@ def dataset_names(file: Any) -> list[str]:
     return names
 
 
-def take_rows(found: Any, index: np.ndarray) -> np.ndarray:
+def take_rows(values: Any, index: np.ndarray) -> np.ndarray:
     """Return rows of a dataset along its first axis, reading no more than the stretches they span.
 
     Parameters
     ----------
-    found : h5py.Dataset
+    values : h5py.Dataset
         The dataset.
     index : ndarray of int, shape (row,)
         Any order, repeats allowed.
     """
+    # each stretch of consecutive rows is one read into its place; the asked order comes last
     wanted, back = np.unique(index, return_inverse=True)
-    rows = np.empty((len(wanted), *found.shape[1:]), dtype=found.dtype)
+    rows = np.empty((len(wanted), *values.shape[1:]), dtype=values.dtype)
     breaks = np.flatnonzero(np.diff(wanted) > 1) + 1
     first = 0
     for stretch in np.split(wanted, breaks) if len(wanted) else []:
-        found.read_direct(
+        values.read_direct(
             rows,
             np.s_[int(stretch[0]) : int(stretch[-1]) + 1],
             np.s_[first : first + len(stretch)],

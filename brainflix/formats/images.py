@@ -109,7 +109,7 @@ def _header(image: Any, path: Path) -> SeriesHeader:
         return _cifti_header(image, path)
     if len(image.shape) != 4:
         raise StudyError(
-            "the image is no time series", expected="4 axes", found=image.shape, where=path
+            "the image is not a time series", expected="4 axes", found=image.shape, where=path
         )
     unit = image.header.get_xyzt_units()[1]
     scale = {"msec": 1e-3, "usec": 1e-6}.get(unit, 1.0)
@@ -123,11 +123,11 @@ def _header(image: Any, path: Path) -> SeriesHeader:
 
 
 def _affine(image: Any, path: Path) -> np.ndarray:
-    """Return an image's affine, float64 (4, 4), or refuse one that is none."""
+    """Return an image's affine, float64 (4, 4), or refuse what is not one."""
     affine = np.asarray(image.affine, dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-9:
         raise StudyError(
-            "the image does not tell where its voxels lie; its header is damaged",
+            "the image does not say where its voxels lie; its header is damaged",
             expected="a finite, invertible affine",
             found=affine.tolist(),
             where=path,
@@ -142,7 +142,7 @@ def cifti_axes(image: Any, path: Path) -> tuple[Any, Any]:
 
     if not isinstance(image, nibabel.Cifti2Image):
         raise StudyError(
-            "the file is named like CIFTI and is none",
+            "the file has the name of a CIFTI file, but is not one",
             expected="a CIFTI-2 extension in the header",
             found=type(image).__name__,
             where=path,
@@ -174,7 +174,10 @@ def _axes_header(first: Any, models: Any, path: Path) -> SeriesHeader:
     step = getattr(first, "step", None)
     if step and first.unit != "SECOND":
         raise StudyError(
-            "the CIFTI file is no time series", expected="steps in s", found=first.unit, where=path
+            "the CIFTI file is not a time series",
+            expected="steps in s",
+            found=first.unit,
+            where=path,
         )
     repetition_time = plausible_seconds(float(step)) if step else None
     return SeriesHeader(len(first), repetition_time, (len(models),), None)
@@ -211,7 +214,7 @@ def _check_vertices(models: Any, path: Path) -> None:
 
 
 def _check_grayordinates(models: Any, voxels: VoxelSpace, path: Path) -> None:
-    """Raise :class:`StudyError` when a run's grayordinates stand for other places."""
+    """Raise :class:`StudyError` when a run's grayordinates lie at other places."""
     chosen = voxels.position[:, 0]
     whole = len(chosen) == len(models)
     for known, here in ((voxels.vertex, models.vertex), (voxels.structure, models.name)):
@@ -233,7 +236,9 @@ def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if values.ndim == 4 and values.shape[3] == 1:
         values = values[..., 0]
     if values.ndim != 3:
-        raise StudyError("the mask is no volume", expected="3 axes", found=values.shape, where=path)
+        raise StudyError(
+            "the mask is not a volume", expected="3 axes", found=values.shape, where=path
+        )
     return values > 0, _affine(image, path)
 
 
@@ -269,8 +274,8 @@ def check_grid(
 def read_rows(path: Path, voxels: VoxelSpace) -> np.ndarray:
     """Return the values of a series at some voxels, float32 (volume, voxel).
 
-    A NIfTI is read a volume at a time, so that beside the result only one volume is held, and to
-    its end, so that the CRC of a compressed one is compared; an uncompressed CIFTI-2 file of
+    A NIfTI is read one volume at a time, so that only one is held in addition to the result, and
+    to its end, so that the CRC of a compressed one is compared; an uncompressed CIFTI-2 file of
     float32 is mapped, not copied.
 
     Raises

@@ -1,4 +1,4 @@
-"""Symbolic links that lead out of a study are refused unless the configuration admits the place.
+"""Paths and links that lead out of a study are refused; the configuration can admit a place.
 
 A study from elsewhere may hold a link to any file of its reader's computer, whose content would end
 in results that are shared. Links within the study, links of DataLad into the annex of the data set
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from brainflix.errors import StudyError
 
@@ -23,7 +23,7 @@ def refuse_links_out(files: Iterable[Path], root: Path, links_to: Sequence[str] 
     ----------
     files : iterable of Path
         Files as a reader lists them. Files that the configuration itself names outside of the
-        root, such as a raw folder beside it, may lie anywhere below the common parent folder.
+        root, such as a raw folder next to it, may lie anywhere below the common parent folder.
     root : Path
         The study's folder or file; itself it may be a link.
     links_to : sequence of str
@@ -64,3 +64,31 @@ def refuse_links_out(files: Iterable[Path], root: Path, links_to: Sequence[str] 
 
 def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def path_within(text: str, what: str, where: object, remedy: str) -> PurePosixPath:
+    """Return a path relative to a study's folder.
+
+    Raises
+    ------
+    StudyError
+        When it is absolute, leads out of the folder, or cannot be the name of a file.
+    """
+    path = PurePosixPath(text.replace("\\", "/"))
+    if "\0" in text or any(len(part.encode(errors="replace")) > 255 for part in path.parts):
+        raise StudyError(
+            f"{what} has a name that no file can have",
+            expected="at most 255 bytes in each part, none of them 0",
+            found=text[:80],
+            where=where,
+            remedy=remedy,
+        )
+    if path.is_absolute() or PureWindowsPath(text).drive or ".." in path.parts:
+        raise StudyError(
+            f"{what} lies outside of the study",
+            expected="a relative path without ..",
+            found=text,
+            where=where,
+            remedy=remedy,
+        )
+    return path

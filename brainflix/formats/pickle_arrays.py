@@ -56,11 +56,11 @@ class Unfinished:
         raise NotImplementedError
 
 
-def not_data(what: str, found: object) -> StudyError:
+def not_data(what: str, value: object) -> StudyError:
     return StudyError(
         f"a pickle holds {what}",
         expected="numbers, texts, containers and numpy arrays of them",
-        found=found,
+        found=value,
         remedy=SAFE_EXPORT,
     )
 

@@ -1,6 +1,6 @@
-"""GIFTI time series, a file a hemisphere, joined: the left hemisphere's vertices come first.
+"""GIFTI time series, one file per hemisphere, joined: the left hemisphere's vertices come first.
 
-nibabel decodes every volume of a GIFTI file to tell how many there are; the header is therefore
+nibabel decodes every volume of a GIFTI file to find how many there are; the header is therefore
 read from the file's first kilobytes, and the values only when they are asked for.
 """
 
@@ -33,7 +33,7 @@ def is_surface(path: Path) -> bool:
 
 @dataclass
 class _Head:
-    """What stands in front of the values of the first array."""
+    """What comes before the values of the first array."""
 
     arrays: int = 0
     dims: dict[str, str] = field(default_factory=dict)
@@ -106,8 +106,8 @@ def read_surface_header(path: Path) -> SeriesHeader:
         vertices, volumes = sizes
     else:
         raise StudyError(
-            "the surface file is no time series",
-            expected="an array (vertex) a volume, or one array (vertex, volume)",
+            "the surface file is not a time series",
+            expected="an array (vertex) for each volume, or one array (vertex, volume)",
             found=f"{head.arrays} arrays, the first {tuple(sizes)}",
             where=path,
         )
@@ -120,7 +120,7 @@ def surface_space(paths: Sequence[Path], hemispheres: Sequence[str], space: str)
     Parameters
     ----------
     paths : sequence of Path
-        A file a hemisphere.
+        One file per hemisphere.
     hemispheres : sequence of {"L", "R"}
         Which hemisphere each file holds.
     space : str
@@ -163,6 +163,7 @@ def read_surface_rows(paths: Sequence[Path], voxels: VoxelSpace) -> np.ndarray:
             where=paths[0],
             remedy="choose one space by the reader's option space, or preprocess the run again",
         )
+    # (volume, vertex): each hemisphere fills its own columns, so no copy of the whole is made
     rows = np.empty((lengths.pop(), vertices), dtype=np.float32)
     first = 0
     for path, header in zip(paths, headers, strict=True):

@@ -3,6 +3,10 @@
 A .pt file is a zip archive: ``data.pkl`` says how tensors lie in storages, each storage is a member
 of its own. The pickle is interpreted (see :mod:`brainflix.formats.pickle`), never run. The layout
 is that of torch.save since version 1.6; older files are refused with the way to convert them.
+
+Why not ``torch.load(weights_only=True, mmap=True)``: readers run in every job of a workflow, and
+importing torch takes seconds and some 200 MB; and a view that repeats its storage can declare any
+size, which is refused here before it is made.
 """
 
 from __future__ import annotations
@@ -51,7 +55,7 @@ class _Archive:
         pickles = [name for name in self.members if name.rpartition("/")[2] == "data.pkl"]
         if len(pickles) != 1:
             raise StudyError(
-                "the archive is no tensor file",
+                "the archive is not a tensor file",
                 expected="one member data.pkl, as torch.save writes it",
                 found=", ".join(sorted(self.members)[:10]) or "an empty archive",
                 where=path,
@@ -102,7 +106,7 @@ class _Archive:
             or not reference[1].name.startswith("torch.")
             or type(reference[4]) is not int
         ):
-            raise not_data("a reference to something that is no storage", repr(reference)[:80])
+            raise not_data("a reference to something that is not a storage", repr(reference)[:80])
         key, kind = str(reference[2]), STORAGES[reference[1].name.removeprefix("torch.")]
         if f"{key} {kind}" not in self.storages:
             member = self._stored(f"{self.prefix}data/{key}")
@@ -144,6 +148,8 @@ def _tensor(
         or len(shape) != len(strides)
     ):
         raise not_data("a tensor made in an unusual way", f"{shape}, {strides}"[:80])
+    # how many values the view has, and the last place of the storage that it reaches; a stride of 0
+    # would repeat the storage, so a view may not have more values than that
     count, last = 1, offset
     for size, stride in zip(shape, strides, strict=True):
         count *= size
@@ -209,10 +215,10 @@ def open_tensor(path: Path, key: str | None = None) -> np.ndarray:
     Raises
     ------
     StudyError
-        As :func:`open_tensors`, and when there is no such tensor.
+        As :func:`open_tensors`, and when the file lacks the tensor.
     """
-    found = open_tensors(path)
-    known = dict(tensor_names(found))
+    content = open_tensors(path)
+    known = dict(tensor_names(content))
     name = key or ""
     if name not in known and key is None and len(known) == 1:
         name = next(iter(known))
@@ -220,17 +226,17 @@ def open_tensor(path: Path, key: str | None = None) -> np.ndarray:
         raise StudyError(
             "the file lacks a tensor",
             expected=key or "one tensor, or the name of one of several",
-            found=", ".join(sorted(known)[:20]) or type(found).__name__,
+            found=", ".join(sorted(known)[:20]) or type(content).__name__,
             where=path,
         )
     return known[name]
 
 
-def tensor_names(found: Any, prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
+def tensor_names(content: Any, prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
     """Yield the name and array of each tensor in dicts and lists, names joined by "/"."""
-    if isinstance(found, np.ndarray):
-        yield prefix, found
-    elif isinstance(found, Mapping | list | tuple):
-        items = found.items() if isinstance(found, Mapping) else enumerate(found)
+    if isinstance(content, np.ndarray):
+        yield prefix, content
+    elif isinstance(content, Mapping | list | tuple):
+        items = content.items() if isinstance(content, Mapping) else enumerate(content)
         for key, value in items:
             yield from tensor_names(value, f"{prefix}/{key}" if prefix else str(key))

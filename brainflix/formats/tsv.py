@@ -36,7 +36,7 @@ class Table:
         Raises
         ------
         StudyError
-            When the cell is no finite number.
+            When the cell is not a finite number.
         """
         text = self.rows[row].get(column, "")
         if not text:

@@ -1,4 +1,8 @@
-"""Frames of a video file by time stamp, through PyAV."""
+"""Frames of videos and pictures: files are opened, decoded by time stamp, and resized here alone.
+
+PyAV decodes. A video is decoded in one pass from its start, and only containers of pictures are
+opened, by the file protocol: a playlist that is named like a film leads nowhere.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from brainflix.errors import VideoError
 
-CONTAINERS = (
+_CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,ogg,flv,asf,"
     "gif,apng,ivf,nut,dv,mxf,yuv4mpegpipe,wav,mp3,flac"
 )
-
-
-OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
-
-
+_OPENING = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
 MAX_PIXELS = 2**26  # of one frame, 8192 x 8192
+
+Frame = NDArray[np.uint8]
+_REMEDY = "copy or download the file again; `ffmpeg -v error -i FILE -f null -` shows its damage"
 
 
 def open_video(path: str | Path) -> Any:
@@ -31,13 +34,13 @@ def open_video(path: str | Path) -> Any:
     Raises
     ------
     VideoError
-        When a frame would have more than ``MAX_PIXELS``, or nothing tells how to decode it.
+        When a frame would have more than ``MAX_PIXELS``, or its codec is unknown.
     av.FFmpegError
-        When the file is no recording, or damaged.
+        When the file is not a recording, or is damaged.
     """
     import av
 
-    container = av.open(str(path), options=OPTIONS)
+    container = av.open(str(path), options=_OPENING)
     for stream in container.streams.video:
         codec = stream.codec_context  # None where the stream's description is damaged
         if codec is None:
@@ -62,18 +65,79 @@ def open_video(path: str | Path) -> Any:
     return container
 
 
-Frame = NDArray[np.uint8]
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    """Open a video for decoding; whatever PyAV objects to becomes a VideoError."""
+    import av
 
-_REMEDY = "copy or download the file again; `ffmpeg -v error -i FILE -f null -` shows its damage"
+    if not Path(path).is_file():
+        raise VideoError("no such video", found="nothing", where=path)
+    size = f"{Path(path).stat().st_size} bytes"
+    try:
+        with open_video(path) as container:
+            if not container.streams.video:
+                raise VideoError("the file holds no video", found="no video stream", where=path)
+            container.streams.video[0].thread_type = "AUTO"
+            yield container
+    except (av.FFmpegError, UnicodeDecodeError) as error:
+        raise VideoError(
+            "the video cannot be decoded",
+            expected="a whole video file",
+            found=f"{size}: {error}",
+            where=path,
+            remedy=_REMEDY,
+        ) from error
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _TimedFrame:
     """A decoded frame and the stretch of time, in s, for which it is on screen."""
 
     frame: Any
     start: float
     end: float
+
+
+def _timeline(path: str | Path) -> Iterator[_TimedFrame]:
+    """Yield frames in order of presentation, each with its stretch of time on screen.
+
+    A frame lasts until the next one's time stamp. Boundaries are put one tick of the stream's clock
+    (1 ms at most) early, because coarse clocks such as Matroska's round time stamps up.
+    """
+    previous: _TimedFrame | None = None
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        tick = min(float(stream.time_base), 1e-3)
+        rate = stream.average_rate or stream.guessed_rate
+        usual = 1.0 / float(rate) if rate else 0.04
+        zero = 0.0
+        for frame in container.decode(stream):
+            if frame.pts is None:
+                raise VideoError(
+                    "the video's frames have no time stamps",
+                    where=path,
+                    remedy="put the stream into a container: ffmpeg -i FILE -c copy FILE.mp4",
+                )
+            stamp = float(frame.pts * frame.time_base)
+            lasts = float((frame.duration or 0) * frame.time_base) or usual
+            if previous is None:
+                zero = _time_zero(container.start_time, stamp, usual)
+                previous = _TimedFrame(frame, stamp - zero - tick, stamp - zero + lasts)
+            elif stamp - zero - tick > previous.start:
+                yield _TimedFrame(previous.frame, previous.start, stamp - zero - tick)
+                previous = _TimedFrame(frame, stamp - zero - tick, stamp - zero + lasts)
+        if previous is not None:
+            yield _TimedFrame(previous.frame, previous.start, previous.end + tick)
+
+
+def _time_zero(container_start: int | None, first: float, usual: float) -> float:
+    """Return the time stamp, in s, that counts as zero.
+
+    It is the container's start, in microseconds as PyAV gives it; a first frame within two frames
+    of it is itself the start, as such offsets come from the coder's delay (B-frames in AVI).
+    """
+    start = first if container_start is None else container_start / 1e6
+    return first if abs(first - start) <= 2 * usual else start
 
 
 def frames_at(path: str | Path, times: ArrayLike) -> Iterator[tuple[int, Frame]]:
@@ -104,22 +168,32 @@ def frames_at(path: str | Path, times: ArrayLike) -> Iterator[tuple[int, Frame]]
     order = np.argsort(wanted, kind="stable").tolist()
     next_up = 0
     reached: float | None = None
-    for shown in _timeline(path):
+    for timed in _timeline(path):
         picture: Frame | None = None
-        while next_up < len(order) and wanted[order[next_up]] < shown.end:
+        while next_up < len(order) and wanted[order[next_up]] < timed.end:
             time = float(wanted[order[next_up]])
-            if time < shown.start:
-                raise _no_frame(path, time, f"the first frame at {shown.start:.3f} s")
+            if time < timed.start:
+                raise _no_frame(path, time, f"the first frame at {timed.start:.3f} s")
             if picture is None:
-                picture = _to_rgb(shown.frame, path, shown.start)
+                picture = _to_rgb(timed.frame, path, timed.start)
             yield order[next_up], picture
             next_up += 1
         if next_up == len(order):
             return
-        reached = shown.end
+        reached = timed.end
     time = float(wanted[order[next_up]])
-    found = "no frame at all" if reached is None else f"frames up to {reached:.3f} s"
-    raise _no_frame(path, time, found)
+    frames = "no frame at all" if reached is None else f"frames up to {reached:.3f} s"
+    raise _no_frame(path, time, frames)
+
+
+def _no_frame(path: str | Path, time: float, frames: str) -> VideoError:
+    return VideoError(
+        "the video has no frame at a time asked for",
+        expected=f"a frame at {time:.3f} s",
+        found=frames,
+        where=path,
+        remedy=f"check the clip's onset and duration; if right, the file is cut: {_REMEDY}",
+    )
 
 
 @dataclass(frozen=True)
@@ -129,7 +203,7 @@ class Timeline:
     Attributes
     ----------
     start, end : ndarray of float64, shape (frame,)
-        When each frame comes on screen and leaves it, in s from the container's start.
+        When each frame appears on screen and disappears, in s from the container's start.
     height, width : int
         In pixels, upright.
     """
@@ -153,11 +227,11 @@ def read_timeline(path: str | Path) -> Timeline:
         of another size.
     """
     spans, sizes = [], set()
-    for shown in _timeline(path):
-        _check_whole(shown, path)
-        spans.append((shown.start, shown.end))
-        turned = round(getattr(shown.frame, "rotation", 0) / 90) % 2
-        size = shown.frame.height, shown.frame.width
+    for timed in _timeline(path):
+        _check_whole(timed, path)
+        spans.append((timed.start, timed.end))
+        turned = round(getattr(timed.frame, "rotation", 0) / 90) % 2
+        size = timed.frame.height, timed.frame.width
         sizes.add(size[::-1] if turned else size)
     if len(sizes) != 1:
         raise VideoError(
@@ -180,15 +254,15 @@ def pick_frames(path: str | Path, indices: ArrayLike) -> Iterator[Frame]:
     path : path-like
         A video file.
     indices : array-like of int
-        In ascending order; one that stands there twice gives the same object twice.
+        In ascending order; an index that occurs twice gives the same object twice.
     """
     wanted = np.asarray(indices, dtype=np.int64).tolist()
     next_up = 0
-    for k, shown in enumerate(_timeline(path)):
+    for k, timed in enumerate(_timeline(path)):
         if next_up == len(wanted):
             return
         if wanted[next_up] == k:
-            picture = _to_rgb(shown.frame, path, shown.start)
+            picture = _to_rgb(timed.frame, path, timed.start)
             while next_up < len(wanted) and wanted[next_up] == k:
                 yield picture
                 next_up += 1
@@ -228,88 +302,12 @@ def _has_trailer(path: Path) -> bool:
     return path.read_bytes()[-64:].rstrip(b"\0").endswith(b";")
 
 
-def _no_frame(path: str | Path, time: float, found: str) -> VideoError:
-    return VideoError(
-        "the video has no frame at a time asked for",
-        expected=f"a frame at {time:.3f} s",
-        found=found,
-        where=path,
-        remedy=f"check the clip's onset and duration; if right, the file is cut: {_REMEDY}",
-    )
-
-
-def _timeline(path: str | Path) -> Iterator[_Shown]:
-    """Yield frames in order of presentation, each with its stretch of time on screen.
-
-    A frame lasts until the next one's time stamp. Boundaries are put one tick of the stream's clock
-    (1 ms at most) early, because coarse clocks such as Matroska's round time stamps up.
-    """
-    previous: _Shown | None = None
-    with _opened(path) as container:
-        stream = container.streams.video[0]
-        tick = min(float(stream.time_base), 1e-3)
-        rate = stream.average_rate or stream.guessed_rate
-        usual = 1.0 / float(rate) if rate else 0.04
-        zero = 0.0
-        for frame in container.decode(stream):
-            if frame.pts is None:
-                raise VideoError(
-                    "the video's frames have no time stamps",
-                    where=path,
-                    remedy="put the stream into a container: ffmpeg -i FILE -c copy FILE.mp4",
-                )
-            stamp = float(frame.pts * frame.time_base)
-            lasts = float((frame.duration or 0) * frame.time_base) or usual
-            if previous is None:
-                zero = _time_zero(container.start_time, stamp, usual)
-                previous = _Shown(frame, stamp - zero - tick, stamp - zero + lasts)
-            elif stamp - zero - tick > previous.start:
-                yield _Shown(previous.frame, previous.start, stamp - zero - tick)
-                previous = _Shown(frame, stamp - zero - tick, stamp - zero + lasts)
-        if previous is not None:
-            yield _Shown(previous.frame, previous.start, previous.end + tick)
-
-
-def _time_zero(container_start: int | None, first: float, usual: float) -> float:
-    """Return the time stamp, in s, that counts as zero.
-
-    It is the container's start, in microseconds as PyAV gives it; a first frame within two frames
-    of it is itself the start, as such offsets come from the coder's delay (B-frames in AVI).
-    """
-    start = first if container_start is None else container_start / 1e6
-    return first if abs(first - start) <= 2 * usual else start
-
-
-@contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[Any]:
-    """Open a video for decoding; whatever PyAV objects to becomes a VideoError."""
-    import av
-
-    if not Path(path).is_file():
-        raise VideoError("no such video", found="nothing", where=path)
-    found = f"{Path(path).stat().st_size} bytes"
-    try:
-        with open_video(path) as container:
-            if not container.streams.video:
-                raise VideoError("the file holds no video", found="no video stream", where=path)
-            container.streams.video[0].thread_type = "AUTO"
-            yield container
-    except (av.FFmpegError, UnicodeDecodeError) as error:
-        raise VideoError(
-            "the video cannot be decoded",
-            expected="a whole video file",
-            found=f"{found}: {error}",
-            where=path,
-            remedy=_REMEDY,
-        ) from error
-
-
-def _check_whole(shown: _Shown, path: str | Path) -> None:
+def _check_whole(timed: _TimedFrame, path: str | Path) -> None:
     """Raise :class:`VideoError` where a frame is damaged."""
-    if shown.frame.is_corrupt:
+    if timed.frame.is_corrupt:
         raise VideoError(
             "a frame of the video is damaged",
-            found=f"damage at {shown.start:.3f} s",
+            found=f"damage at {timed.start:.3f} s",
             where=path,
             remedy=_REMEDY,
         )
@@ -317,7 +315,7 @@ def _check_whole(shown: _Shown, path: str | Path) -> None:
 
 def _to_rgb(frame: Any, path: str | Path, time: float) -> Frame:
     """Return a frame as upright RGB (height, width, 3)."""
-    _check_whole(_Shown(frame, time, time), path)
+    _check_whole(_TimedFrame(frame, time, time), path)
     rgb = frame.to_ndarray(format="rgb24")
     quarter_turns = round(getattr(frame, "rotation", 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(rgb, quarter_turns)) if quarter_turns else rgb

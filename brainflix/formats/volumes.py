@@ -1,9 +1,13 @@
 """The values of an image file, read once from beginning to end and checked on the way.
 
 What a header claims is compared with the file before anything is reserved for it: an uncompressed
-file has exactly the bytes that its header tells, a compressed one cannot hold more than DEFLATE can
+file has exactly the bytes that its header gives, a compressed one cannot hold more than DEFLATE can
 expand it to. A compressed file is read to its end, where its CRC is compared, so that damage
 anywhere in it is found even where the stream still decodes.
+
+Why not nibabel's proxies alone: they stop at the last value that is asked for, so neither the CRC
+nor surplus bytes are seen, and they reserve what the header claims. Headers and scaling are
+nibabel's; the stream is ours, with one volume in memory.
 """
 
 from __future__ import annotations
@@ -39,7 +43,7 @@ def check_extent(image: Any, path: Path) -> None:
     Raises
     ------
     StudyError
-        When an axis is empty, the values are no numbers, or the file cannot hold them.
+        When an axis is empty, the values are not numbers, or the file cannot hold them.
     """
     proxy, shape = image.dataobj, tuple(int(size) for size in image.shape)
     if not shape or min(shape) < 1:
@@ -55,7 +59,7 @@ def check_extent(image: Any, path: Path) -> None:
     bits = _stored_bits(header, path)
     if dtype.kind not in "iuf" or bits != 8 * dtype.itemsize:
         raise StudyError(
-            "the image's values are no plain numbers, or its header is damaged",
+            "the image's values are not plain numbers, or its header is damaged",
             expected="integers or floats, as many bits as their type has",
             found=f"{dtype}, {bits} bits",
             where=path,
@@ -77,7 +81,7 @@ def check_extent(image: Any, path: Path) -> None:
         raise StudyError(
             "the image is truncated or damaged"
             if claimed > size
-            else "the image holds more than its header tells; the header is damaged",
+            else "the image holds more than its header says; the header is damaged",
             expected=f"{claimed} bytes for {shape} of {dtype}",
             found=f"{size} bytes",
             where=path,
@@ -143,7 +147,7 @@ def read_volumes(image: Any, path: Path) -> Iterator[np.ndarray]:
             yield np.frombuffer(_exactly(stream, n_bytes, path), dtype)
         if stream.read(1):
             raise StudyError(
-                "the image holds more than its header tells; the header is damaged",
+                "the image holds more than its header says; the header is damaged",
                 expected=f"the end of the file behind {shape} of {dtype}",
                 found="further values",
                 where=path,

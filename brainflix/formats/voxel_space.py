@@ -20,7 +20,7 @@ class VoxelSpace:
     shape : tuple of int
         Shape of the volume, or (number of grayordinates or columns,).
     affine : ndarray of float64, shape (4, 4), or None
-        From indices to mm; None where there is no volume.
+        From indices to mm; None for voxels without a volume.
     space : str
         Name of the space, such as "T1w" or "fsLR"; may be empty.
     structure : ndarray of str, shape (voxel,), or None
@@ -59,3 +59,14 @@ class VoxelSpace:
 
     def __len__(self) -> int:
         return len(self.position)
+
+    def take(self, rows: np.ndarray) -> VoxelSpace:
+        """Return the places of some voxels, by index or boolean mask."""
+        return VoxelSpace(
+            self.position[rows],
+            self.shape,
+            self.affine,
+            self.space,
+            None if self.structure is None else self.structure[rows],
+            None if self.vertex is None else self.vertex[rows],
+        )

@@ -3,53 +3,45 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from brainflix.components import Registry
 from brainflix.config.recipe import GenerationConfig
-from brainflix.errors import ConfigError, DataError
+from brainflix.errors import DataError
 from brainflix.generation.denoisers import as_function, check_fit
+from brainflix.generation.options import DiffusionOptions, VideoToVideoOptions
 from brainflix.generation.sampler import Sampler, clip_noise
 from brainflix.models.pretrained import load_denoiser, load_scheduler
 from brainflix.models.text_encoder import TextEncoder
 from brainflix.models.video_vae import VideoVAE
 
+Batch = dict[str, Any]
+"""Some clips to generate: ``index`` and ``seed``, int64 (clip,), and each connected input by name.
 
-class Batch(TypedDict, total=False):
-    """Some clips to generate.
-
-    ``index`` (clip,) and ``seed`` (clip,) int64 are always there. ``conditioning`` (clip, token,
-    dim) or ``caption`` (a list of str) says what is to be seen; neither means anything.
-    ``latents`` (clip, channel, frame, h, w) is where video-to-video starts.
-    """
-
-    index: Tensor
-    seed: Tensor
-    conditioning: Tensor
-    caption: list[str]
-    latents: Tensor
+Targets are float32 tensors (clip, ...), captions a list of str, clips of another generator uint8
+(clip, frame, height, width, 3). For a generator that follows films, ``previous`` holds the clip
+before, uint8 (clip, frame, height, width, 3), and ``has_previous`` tells which clips have one.
+"""
 
 
-class VideoGenerator(LightningModule):
-    """A text-to-video model's parts, a sampler, and what a subclass starts from.
+class Generator(LightningModule):
+    """Turns a batch of inputs into clips.
+
+    What a generator takes is declared by its options: see
+    :class:`brainflix.config.recipe.NodeConfig`.
 
     Parameters
     ----------
     options : GenerationConfig
-        Model, steps, guidance, strength and scheduler.
+        The section of the component: an instance of its own options.
     shape : (int, int, int)
         Frames, height and width of a clip.
     negative : Tensor, shape (token, dim), optional
-        The other end of guidance; None for the encoding of the empty caption.
+        The training mean of the conditioning, where the options ask for it as negative.
     """
-
-    uses_latents = False
-    needs_conditioning = False
 
     def __init__(
         self,
@@ -58,7 +50,35 @@ class VideoGenerator(LightningModule):
         negative: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.options = options
+        self.options, self.clip_shape = options, shape
+
+    @abstractmethod
+    def predict_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Any]:
+        """Return {"index": (clip,), "frames": uint8 (clip, frame, height, width, 3)}."""
+
+
+class DiffusionGenerator(Generator):
+    """A text-to-video model's parts, a sampler, and what a subclass starts from.
+
+    Parameters
+    ----------
+    options : DiffusionOptions
+        Model, steps, guidance and scheduler.
+    shape : (int, int, int)
+        Frames, height and width of a clip.
+    negative : Tensor, shape (token, dim), optional
+        Negative conditioning of the guidance; None for the encoding of the empty caption.
+    """
+
+    options: DiffusionOptions
+
+    def __init__(
+        self,
+        options: DiffusionOptions,
+        shape: tuple[int, int, int],
+        negative: Tensor | None = None,
+    ) -> None:
+        super().__init__(options, shape)
         scheduler = load_scheduler(options.model, options.scheduler)
         self.sampler = Sampler(scheduler, options.steps, options.guidance)
         self.text_encoder = TextEncoder.from_pretrained(options.model)
@@ -95,7 +115,7 @@ class VideoGenerator(LightningModule):
                     "the conditioning does not fit the model",
                     expected=f"(token, dim) = {tuple(self.empty.shape)}",
                     found=tuple(given.shape[1:]),
-                    where="generation.conditioning",
+                    where="generation.inputs.conditioning",
                     remedy="encode that target by the text encoder of generation.model",
                 )
             return given
@@ -117,14 +137,8 @@ class VideoGenerator(LightningModule):
         return {"index": batch["index"], "frames": self.vae.decode(self.sample(batch))}
 
 
-GENERATORS: Registry[type[VideoGenerator]] = Registry("generator")
-
-
-@GENERATORS.register("text_to_video")
-class TextToVideo(VideoGenerator):
+class TextToVideo(DiffusionGenerator):
     """Pure noise, denoised under the regressed conditioning."""
-
-    needs_conditioning = True
 
     def start(self, batch: Batch, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Start from noise and run all steps."""
@@ -132,14 +146,13 @@ class TextToVideo(VideoGenerator):
         return self.sampler.start(noise, times), times
 
 
-@GENERATORS.register("video_to_video")
-class VideoToVideo(VideoGenerator):
+class VideoToVideo(DiffusionGenerator):
     """Regressed latents, re-noised to ``strength`` and denoised (Meng et al. 2022, SDEdit).
 
     At strength 1 the latents have no say: the start is pure noise.
     """
 
-    uses_latents = True
+    options: VideoToVideoOptions
 
     def start(self, batch: Batch, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Start at the noise level of the first step that ``strength`` leaves."""
@@ -149,31 +162,8 @@ class VideoToVideo(VideoGenerator):
                 "the latents do not fit the model and the clips",
                 expected=f"(channel, frame, h, w) = {tuple(noise.shape[1:])}",
                 found=tuple(latents.shape[1:]),
-                where="generation.latents",
+                where="generation.inputs.latents",
             )
         strength = self.options.strength
         times = self.sampler.timesteps(strength, device=self.device)
         return self.sampler.start(noise, times, None if strength == 1 else latents), times
-
-
-def required_targets(options: GenerationConfig) -> Sequence[str]:
-    """Return the targets that a section's generator takes.
-
-    Raises
-    ------
-    ConfigError
-        When the generator needs one that the section does not name.
-    """
-    generator = GENERATORS[options.path]
-    if generator.needs_conditioning and not (options.conditioning or options.captions):
-        raise ConfigError(
-            f"{options.path} needs to know what to show",
-            expected="generation.conditioning or generation.captions",
-            found="neither",
-        )
-    if generator.uses_latents and options.latents is None:
-        raise ConfigError(
-            f"{options.path} needs latents", expected="generation.latents", found="none"
-        )
-    text = options.captions or options.conditioning
-    return [name for name in (text, options.latents if generator.uses_latents else None) if name]

@@ -27,8 +27,8 @@ from torch.utils.data import DataLoader, Dataset
 from brainflix.config.recipe import GenerationConfig
 from brainflix.console import track
 from brainflix.errors import ConfigError
-from brainflix.generation.generators import VideoGenerator
-from brainflix.generation.variants import Variant
+from brainflix.generation.generators import Generator
+from brainflix.generation.sources import Variant
 
 Part = tuple[NDArray[np.int64], NDArray[np.uint8]]
 
@@ -39,33 +39,52 @@ class ClipRequests(Dataset):
     Item ``v * clips + c`` is clip ``c`` of variant ``v``.
     """
 
-    def __init__(
-        self,
-        variants: Sequence[Variant],
-        seeds: Sequence[int],
-        options: GenerationConfig,
-        captions: Mapping[str, Sequence[str]] | None = None,
-    ) -> None:
+    def __init__(self, variants: Sequence[Variant], seeds: Sequence[int]) -> None:
         self.variants, self.seeds = variants, seeds
-        self.options, self.captions = options, captions or {}
 
     def __len__(self) -> int:
         return len(self.variants) * len(self.seeds)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return one clip's request as numpy arrays."""
+        """Return one clip's inputs by name."""
         number, clip = divmod(index, len(self.seeds))
         variant = self.variants[number]
-        item: dict[str, Any] = {"index": index, "seed": self.seeds[clip]}
-        if variant.name in self.captions:
-            item["caption"] = self.captions[variant.name][clip]
-        for key, target in (
-            ("conditioning", self.options.conditioning),
-            ("latents", self.options.latents),
-        ):
-            if target is not None and target in variant.rows:
-                item[key] = variant.rows[target][clip]
-        return item
+        inputs = {name: rows[clip] for name, rows in variant.rows.items()}
+        return {"index": index, "seed": self.seeds[clip], **inputs}
+
+
+class FollowingRequests(Dataset):
+    """Requests at one place of their films, with the clips before them.
+
+    Parameters
+    ----------
+    requests : ClipRequests
+    chosen : sequence of int
+        Which requests.
+    before : mapping of int to ndarray of uint8, shape (frame, height, width, 3)
+        The generated clip before each of them that has one.
+    shape : tuple of int
+        (frame, height, width, 3), for those that have none.
+    """
+
+    def __init__(
+        self,
+        requests: ClipRequests,
+        chosen: Sequence[int],
+        before: Mapping[int, NDArray[np.uint8]],
+        shape: tuple[int, ...],
+    ) -> None:
+        self.requests, self.chosen, self.before, self.shape = requests, chosen, before, shape
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        """Return one clip's inputs by name, and the clip before."""
+        index = self.chosen[place]
+        known = index in self.before
+        previous = self.before[index] if known else np.zeros(self.shape, np.uint8)
+        return {**self.requests[index], "previous": previous, "has_previous": known}
 
 
 class _PartWriter(BasePredictionWriter):
@@ -73,11 +92,11 @@ class _PartWriter(BasePredictionWriter):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(write_interval="batch")
-        self.folder = folder
+        self.folder, self.fresh = folder, True
 
     def on_predict_start(self, trainer: Any, pl_module: Any) -> None:
         """Start with an empty folder; a killed run may have left one."""
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and self.fresh:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
         trainer.strategy.barrier()
@@ -155,25 +174,74 @@ def make_trainer(options: GenerationConfig, writer: BasePredictionWriter) -> Tra
 
 @contextmanager
 def predict(
-    module: VideoGenerator, requests: ClipRequests, options: GenerationConfig, out: Path
+    module: Generator,
+    requests: ClipRequests,
+    options: GenerationConfig,
+    out: Path,
+    before: Sequence[int] | None = None,
 ) -> Iterator[Iterator[Part] | None]:
     """Generate all requests; yield an iterator over (index, frames) of batches.
 
     In all but the first of several processes it yields None: only one may write the artifact.
+
+    Parameters
+    ----------
+    module : Generator
+    requests : ClipRequests
+    options : GenerationConfig
+        Batch size, precision and devices.
+    out : Path
+        The artifact that will be written; batches lie next to it until then.
+    before : sequence of int, optional
+        The clip before each clip in its film, or -1. Given, clips are generated film place by film
+        place, each with the one before it.
     """
     folder = out.parent / f".{out.stem}.parts"
-    loader = DataLoader(requests, batch_size=options.batch_size, num_workers=0)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    trainer = make_trainer(options, _PartWriter(folder))
-    try:
+    writer = _PartWriter(folder)
+    trainer = make_trainer(options, writer)
+
+    def run(data: Dataset) -> None:
+        loader = DataLoader(data, batch_size=options.batch_size, num_workers=0)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # of Lightning's own making
             trainer.predict(module, loader, return_predictions=False)
+
+    try:
+        if before is None:
+            run(requests)
+        else:
+            for data in _film_places(requests, before, folder, module.clip_shape):
+                run(data)
+                writer.fresh = False
         yield _read_parts(folder) if trainer.is_global_zero else None
     finally:
         if trainer.is_global_zero:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _film_places(
+    requests: ClipRequests, before: Sequence[int], folder: Path, shape: tuple[int, int, int]
+) -> Iterator[FollowingRequests]:
+    """Yield first clips of films, then second ones with what was generated for the first, ..."""
+    count = len(before)
+    place = [0] * count
+    for clip in range(count):
+        step, at = 0, before[clip]
+        while at >= 0:
+            step, at = step + 1, before[at]
+        place[clip] = step
+    for step in range(max(place, default=-1) + 1):
+        made: dict[int, NDArray[np.uint8]] = {}
+        if step:
+            for index, frames in _read_parts(folder):
+                made |= dict(zip(index.tolist(), frames, strict=True))
+        chosen = [k for k in range(len(requests)) if place[k % count] == step]
+        known = {
+            k: made[k - k % count + before[k % count]] for k in chosen if before[k % count] >= 0
+        }
+        yield FollowingRequests(requests, chosen, known, (*shape, 3))
 
 
 def _read_parts(folder: Path) -> Iterator[Part]:

@@ -1,16 +1,14 @@
-"""The stage ``generate``: regressed vectors of the test clips to videos, baselines beside them."""
+"""The stages ``generate`` and ``caption``: from predictions of the test clips to clips and text."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
-import torch
 
 from brainflix.artifacts.store import (
     create,
@@ -19,86 +17,51 @@ from brainflix.artifacts.store import (
     reserve_dataset,
     write_dataset,
 )
-from brainflix.config.recipe import GenerationConfig
+from brainflix.components import CAPTIONERS, GENERATORS
+from brainflix.config.recipe import CaptionerConfig, GenerationConfig
 from brainflix.console import announce
-from brainflix.errors import ArtifactError, ConfigError
+from brainflix.errors import ConfigError
 from brainflix.formats.video import resize_frame
-from brainflix.generation.captions import CAPTION_DECODERS
-from brainflix.generation.generators import GENERATORS, VideoGenerator, required_targets
+from brainflix.generation.form import ClipForm, film_order, read_form
 from brainflix.generation.movies import write_folder
-from brainflix.generation.running import ClipRequests, Part, predict
 from brainflix.generation.sampler import clip_seed
-from brainflix.generation.variants import Variant, read_variants, training_mean
+from brainflix.generation.sources import Connection, read_variants, test_clips, training_mean
 from brainflix.provenance import code_digest
 
 
-@dataclass(frozen=True)
-class Form:
-    """What clips of the study look like, and the captions of its training clips."""
-
-    frames: int
-    height: int
-    width: int
-    fps: float
-    duration: float
-    training_captions: tuple[str, ...]
-
-
-def read_form(stimuli: Path) -> Form:
-    """Read the form of a study's clips from its stimuli artifact."""
-    with open_artifact(stimuli, "stimuli") as file:
-        frames, height, width = file["frames"].shape[1:4]
-        splits, captions = read_strings(file["split"]), read_strings(file["captions"])
-        known = [
-            text
-            for split, texts in zip(splits, captions, strict=True)
-            if split == "train"
-            for text in json.loads(texts)
-        ]
-        fps, duration = float(file.attrs["fps"]), float(file.attrs["duration"])
-    return Form(frames, height, width, fps, duration, tuple(known))
-
-
-def decode_captions(
-    variant: Variant, target: str, targets: Mapping[str, Path], form: Form
-) -> list[str]:
-    """Return a caption for each clip, decoded from a variant's vectors of ``target``."""
-    if target not in targets:
-        raise ArtifactError("no target artifact to decode captions of", expected=target)
-    with open_artifact(targets[target], "target") as file:
-        encoder, model = str(file.attrs["encoder"]), str(file.attrs["model"])
-    rows = variant.rows[target]
-    vectors = np.stack([rows[clip] for clip in range(len(rows))])
-    return CAPTION_DECODERS[encoder](model, vectors, form.training_captions)
-
-
 def load_generator(
-    options: GenerationConfig, form: Form, predictions: h5py.File, study: str
-) -> VideoGenerator:
+    options: GenerationConfig,
+    form: ClipForm,
+    connections: Mapping[str, Connection],
+    study: str,
+) -> Any:
     """Load the generator, with the negative conditioning that the section names."""
     negative = None
-    if options.negative == "training_mean":
-        if options.conditioning is None:
+    if getattr(options, "negative", "empty") == "training_mean":
+        conditioning = connections.get("conditioning")
+        if conditioning is None:
             raise ConfigError(
                 "there is no training mean to guide away from",
-                expected="generation.conditioning, a target",
+                expected="generation.inputs.conditioning, a target",
                 found="none",
                 remedy="set generation.negative to empty",
             )
-        negative = torch.from_numpy(training_mean(predictions, study, options.conditioning))
+        import torch
+
+        negative = torch.from_numpy(training_mean(conditioning, study))
     shape = (form.frames, form.height, form.width)
-    return GENERATORS[options.path](options, shape, negative)
+    return GENERATORS[options.component](options, shape, negative)
 
 
 def generate(
-    predictions: Path,
-    targets: Mapping[str, Path],
+    connections: Mapping[str, Connection],
     stimuli: Path,
     study: str,
     subject: str,
     options: GenerationConfig,
     out: Path,
     mp4: Path | None = None,
+    baselines: Sequence[str] | None = None,
 ) -> None:
     """Generate a subject's test clips from averaged predictions, and the baselines' clips.
 
@@ -108,60 +71,127 @@ def generate(
 
     Parameters
     ----------
-    predictions : Path
-        A "predictions" artifact.
-    targets : mapping of str to Path
-        The study's target artifacts.
+    connections : mapping of str to Connection
+        Where each connected input lies.
     stimuli : Path
         The study's "stimuli" artifact: the clips' size, rate and training captions.
     study, subject : str
         Whose predictions.
     options : GenerationConfig
-        How to generate.
+        The section of the generator.
     out : Path
         The "videos" artifact.
     mp4 : Path, optional
         A folder for the network's clips as mp4.
+    baselines : sequence of str, optional
+        Instead of the section's, for a generator whose clips another one takes.
     """
-    names = ("network", *options.baselines)
-    announce("generate", f"reads {study}/{subject} of {predictions}, makes {', '.join(names)}")
-    wanted = required_targets(options)
+    from brainflix.generation.running import ClipRequests, predict
+
+    names = ("network", *(options.baselines if baselines is None else baselines))
+    announce("generate", f"{study}/{subject}: makes {', '.join(names)} by {options.component}")
     form = read_form(stimuli)
+    place = f"{study}/{subject}"
     with ExitStack() as stack:
-        file = stack.enter_context(open_artifact(predictions, "predictions"))
-        place = f"{study}/{subject}"
-        clips, variants = read_variants(file, targets, place, names, wanted, options.seed, stack)
-        captions = {
-            each.name: decode_captions(each, options.captions, targets, form)
-            for each in variants
-            if options.captions is not None
-        }
+        clips = test_clips(connections, place, stimuli)
+        variants = read_variants(connections, clips, place, names, options.seed, stack)
         seeds = [clip_seed(options.seed, clip) for clip in clips]
-        requests = ClipRequests(variants, seeds, options, captions)
-        module = load_generator(options, form, file, study)
-        with predict(module, requests, options, Path(out)) as parts:
+        requests = ClipRequests(variants, seeds)
+        module = load_generator(options, form, connections, study)
+        before = film_order(stimuli, clips) if options.follows else None
+        with predict(module, requests, options, Path(out), before) as parts:
             if parts is None:
                 return  # of several processes, one writes the artifact
-            read = [predictions, stimuli, *(targets[name] for name in wanted if name in targets)]
             with create(
                 out,
                 "videos",
                 configuration=options.model_dump(mode="json"),
                 seed=options.seed,
-                inputs=read,
+                inputs=_files(connections, stimuli),
                 code=code_digest(__name__),
             ) as artifact:
                 write_dataset(artifact, "clip", clips, ["clip"])
-                for name, texts in captions.items():
-                    write_dataset(artifact, f"captions/{name}", texts, ["clip"])
+                for name, connection in connections.items():
+                    if connection.sort == "captioner":
+                        for each in variants:
+                            texts = [each.rows[name][k] for k in range(len(clips))]
+                            write_dataset(artifact, f"captions/{each.name}", texts, ["clip"])
                 fill_frames(artifact, parts, names, len(clips), form)
     if mp4 is not None:
         write_movies(Path(out), Path(mp4))
     announce("generate", f"leaves {len(clips)} clips in {len(names)} variants in {out}")
 
 
+def _files(connections: Mapping[str, Connection], stimuli: Path) -> list[Path]:
+    """Return every file that a node reads, each once."""
+    read = [path for connection in connections.values() for path in connection.files]
+    return list(dict.fromkeys([*read[:1], stimuli, *read[1:]]))
+
+
+def caption(
+    connections: Mapping[str, Connection],
+    stimuli: Path,
+    study: str,
+    subject: str,
+    options: CaptionerConfig,
+    out: Path,
+    baselines: Sequence[str] = (),
+) -> None:
+    """Write a caption for each of a subject's test clips, in every variant.
+
+    Parameters
+    ----------
+    connections : mapping of str to Connection
+        Where each connected input lies.
+    stimuli : Path
+        The study's "stimuli" artifact, for the captions of training clips; test frames and test
+        captions are not looked at.
+    study, subject : str
+        Whose predictions.
+    options : CaptionerConfig
+        The section of the captioner.
+    out : Path
+        The "captions" artifact: ``text/{variant}``.
+    baselines : sequence of str
+        Variants next to the network's.
+    """
+    names = ("network", *baselines)
+    announce("caption", f"{study}/{subject}: writes captions by {options.component}")
+    form = read_form(stimuli)
+    place = f"{study}/{subject}"
+    with ExitStack() as stack:
+        clips = test_clips(connections, place, stimuli)
+        variants = read_variants(connections, clips, place, names, options.seed, stack)
+        captioner = CAPTIONERS[options.component](options, form, connections)
+        texts = {
+            each.name: captioner.write(
+                {
+                    name: np.stack([rows[k] for k in range(len(clips))])
+                    for name, rows in each.rows.items()
+                }
+            )
+            for each in variants
+        }
+    with create(
+        out,
+        "captions",
+        configuration=options.model_dump(mode="json"),
+        seed=options.seed,
+        inputs=_files(connections, stimuli),
+        code=code_digest(__name__),
+    ) as artifact:
+        write_dataset(artifact, "clip", clips, ["clip"])
+        for name, written in texts.items():
+            write_dataset(artifact, f"text/{name}", written, ["clip"])
+    announce("caption", f"leaves {len(clips)} captions in {len(names)} variants in {out}")
+
+
 def fill_frames(
-    artifact: h5py.File, parts: Iterable[Part], names: Sequence[str], clips: int, form: Form
+    artifact: h5py.File,
+    parts: Iterable[tuple[Any, Any]],
+    names: Sequence[str],
+    clips: int,
+    form: ClipForm,
 ) -> None:
     """Write generated batches to ``frames/{variant}``, in the order of the clips.
 
@@ -182,7 +212,7 @@ def fill_frames(
 
 
 def write_movies(videos: Path, folder: Path, variant: str = "network") -> list[Path]:
-    """Write one variant of a "videos" artifact as mp4 files, a clip each; return their paths."""
+    """Write one variant of a "videos" artifact as mp4 files, one per clip; return their paths."""
     with open_artifact(videos, "videos") as file:
         frames = file[f"frames/{variant}"]
         named = ((clip, frames[row]) for row, clip in enumerate(read_strings(file["clip"])))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brainflix.artifacts.responses import Trials, check_trials
 from brainflix.artifacts.stimuli import Array, Clips, Labels
-from brainflix.config.recipe import AlignmentConfig
+from brainflix.config.recipe import FitConfig
 from brainflix.errors import DataError
 from brainflix.learning.folds import validation_clips
 
@@ -102,7 +102,7 @@ class Roles:
     test: NDArray[np.int64]
 
 
-def choose_validation(clips: Mapping[str, Clips], options: AlignmentConfig) -> dict[str, Labels]:
+def choose_validation(clips: Mapping[str, Clips], options: FitConfig) -> dict[str, Labels]:
     """Choose the validation clips of each study."""
     return {
         study: validation_clips(found, options.validation_fraction, options.seed)

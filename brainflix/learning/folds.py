@@ -16,7 +16,7 @@ from brainflix.errors import DataError
 
 
 def _generator(name: str, seed: int) -> np.random.Generator:
-    """Return a generator of a study's own, so that adding a study changes no other's split."""
+    """Return a generator for one study, so that adding a study changes no other study's split."""
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
@@ -31,7 +31,7 @@ def validation_clips(clips: Clips, fraction: float, seed: int) -> Labels:
         Share of the training clips wanted, between 0 and 1. Whole groups are taken in random
         order as long as they bring the share nearer to it; at least one, never all.
     seed : int
-        Of the choice.
+        Seed of the choice.
 
     Returns
     -------
@@ -52,6 +52,8 @@ def validation_clips(clips: Clips, fraction: float, seed: int) -> Labels:
             found=f"{len(groups)} of {int(training.sum())} clips",
             remedy="give the training clips groups (runs, segments) in the study's stimuli",
         )
+    # Groups are taken in random order until another one would take the share further from that
+    # wanted; the last group always stays in training.
     wanted = fraction * sizes.sum()
     order = _generator(clips.study, seed).permutation(len(groups))
     chosen: list[int] = []
@@ -64,7 +66,7 @@ def validation_clips(clips: Clips, fraction: float, seed: int) -> Labels:
 
 
 def group_folds(groups: Labels, folds: int, seed: int) -> NDArray[np.int64]:
-    """Deal rows to folds of like size, a group's rows to one fold.
+    """Deal rows to folds of similar size, all rows of a group to one fold.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ def group_folds(groups: Labels, folds: int, seed: int) -> NDArray[np.int64]:
     folds : int
         Folds wanted; as many as there are groups when those are fewer.
     seed : int
-        Of the order in which groups are dealt.
+        Seed of the order in which groups are dealt.
 
     Returns
     -------
@@ -93,6 +95,7 @@ def group_folds(groups: Labels, folds: int, seed: int) -> NDArray[np.int64]:
             found=len(unique),
             remedy="give the training clips groups (runs, segments) in the study's stimuli",
         )
+    # Each group, in random order, goes to the fold with the fewest rows so far.
     filled = np.zeros(min(folds, len(unique)), dtype=np.int64)
     fold = np.empty(len(unique), dtype=np.int64)
     for group in np.random.default_rng(seed).permutation(len(unique)):

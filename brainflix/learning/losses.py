@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from brainflix.components import LOSSES
 from brainflix.config.recipe import HeadConfig
+from brainflix.learning.options import ContrastiveOptions, LossOptions
 
 
 def contrastive_loss(predicted: Tensor, targets: Tensor, clip: Tensor, scale: Tensor) -> Tensor:
@@ -47,8 +49,31 @@ def cosines(predicted: Tensor, targets: Tensor) -> Tensor:
     return F.normalize(predicted.float(), dim=-1) @ F.normalize(targets.float(), dim=-1).T
 
 
+def squared_error(predicted: Tensor, targets: Tensor, clip: Tensor, options: LossOptions) -> Tensor:
+    """Return the mean squared error of scores; predicting zero costs 1.
+
+    Parameters
+    ----------
+    predicted : Tensor, shape (trial, component)
+    targets : Tensor, shape (clip, component)
+    clip : Tensor of int64, shape (trial,)
+        The row of ``targets`` that each trial shows.
+    options : LossOptions
+        Not used.
+    """
+    return (predicted.float() - targets[clip].float()).square().mean()
+
+
+def contrastive(
+    predicted: Tensor, targets: Tensor, clip: Tensor, options: ContrastiveOptions
+) -> Tensor:
+    """Return the contrastive loss of scores at a fixed temperature; shapes as above."""
+    scale = torch.tensor(1.0 / options.temperature, device=predicted.device)
+    return contrastive_loss(predicted, targets, clip, scale)
+
+
 def head_loss(predicted: Tensor, targets: Tensor, clip: Tensor, options: HeadConfig) -> Tensor:
-    """Weigh the losses of one head.
+    """Add up the weighted losses of one head.
 
     Parameters
     ----------
@@ -59,16 +84,15 @@ def head_loss(predicted: Tensor, targets: Tensor, clip: Tensor, options: HeadCon
     clip : Tensor of int64, shape (trial,)
         The row of ``targets`` that each trial shows.
     options : HeadConfig
-        Weights of the two losses and the temperature of the second.
+        Losses by name, with their weights and options.
 
     Returns
     -------
     Tensor, shape (), float32
     """
-    loss = predicted.new_zeros((), dtype=torch.float32)
-    if options.mse:
-        loss = loss + options.mse * (predicted.float() - targets[clip].float()).square().mean()
-    if options.contrastive:
-        scale = torch.tensor(1.0 / options.temperature, device=predicted.device)
-        loss = loss + options.contrastive * contrastive_loss(predicted, targets, clip, scale)
-    return loss
+    total = predicted.new_zeros((), dtype=torch.float32)
+    for name, values in options.losses.items():
+        section = LOSSES.options(name)(**values)
+        if section.weight:
+            total = total + section.weight * LOSSES[name](predicted, targets, clip, section)
+    return total

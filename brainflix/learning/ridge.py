@@ -4,18 +4,22 @@ With K = X X' = U S U' the fitted values at penalty a are H y, H = U diag(s / (s
 prediction of a fold g by the fit without it follows exactly from the same H (the block form of the
 leave-one-out identity; Cook and Weisberg 1982, Residuals and Influence in Regression, section 3.6):
 y_g - (I - H_gg)^-1 (y_g - (H y)_g). Inputs and targets must be centred already, once for all folds.
+
+himalaya has ridge too, and is what the tests compare with. This implementation is kept because no
+fold is fitted again: all left-out predictions, for any penalty, follow from one decomposition
+(``benchmarks/ridge.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, eigh
 
+from brainflix.artifacts.responses import average_repeats
 from brainflix.artifacts.stimuli import Array, Labels
 from brainflix.errors import DataError
 
@@ -26,7 +30,7 @@ _RANK = 1e-9  # eigenvalues below this share of the largest are rounding of floa
 
 @dataclass(frozen=True)
 class Standardization:
-    """Mean and deviation a feature, of training rows.
+    """Mean and deviation of each feature over training rows.
 
     Parameters
     ----------
@@ -42,6 +46,7 @@ class Standardization:
         """Take the statistics of training rows (row, feature)."""
         mean = rows.mean(axis=0, dtype=np.float64)
         scale = rows.std(axis=0, dtype=np.float64)
+        # A deviation within the rounding of the mean counts as none.
         scale[scale <= 1e-6 * (1e-6 + np.abs(mean))] = 1.0
         return cls(mean.astype(np.float32), scale.astype(np.float32))
 
@@ -77,6 +82,7 @@ class Spectrum:
 
     def weights(self, targets: Double, alpha: float) -> Double:
         """Return the ridge solution X' (X X' + alpha I)^-1 Y, shape (feature, dim)."""
+        # (X X' + alpha I)^-1 = U diag(1 / (s + alpha)) U' on the span of U
         projected = self.basis.T @ targets  # (row, dim) -> (rank, dim)
         dual = self.basis @ (projected / (self.strength + alpha)[:, None])
         return self.rows.T.astype(np.float64) @ dual
@@ -90,14 +96,17 @@ def decompose(rows: Array) -> Spectrum:
     DataError
         When all rows are zero.
     """
+    # The smaller of X X' (row, row) and X' X (feature, feature): both have the same eigenvalues.
     exact = rows.astype(np.float64)
     wide = rows.shape[0] <= rows.shape[1]
     gram = exact @ exact.T if wide else exact.T @ exact
     strength, vectors = eigh(gram, overwrite_a=True, check_finite=False, driver="evd")
+    # eigh sorts ascending; what is left is sorted descending, without the null space.
     keep = strength > _RANK * max(strength[-1], 0.0)
     if not keep.any() or strength[-1] <= 0:
         raise DataError("responses do not vary", expected="variance", found=f"{rows.shape} zeros")
     strength, vectors = strength[keep][::-1], vectors[:, keep][:, ::-1]
+    # From X' X = V S V', the eigenvectors of X X' are U = X V S^(-1/2).
     basis = vectors if wide else (exact @ vectors) / np.sqrt(strength)
     return Spectrum(rows, np.ascontiguousarray(basis), strength.copy())
 
@@ -131,6 +140,7 @@ def heldout_predictions(
 
 def _blocks(spectrum: Spectrum, alpha: float, folds: NDArray[np.int64]) -> list[Block]:
     """Return each fold's rows and the Cholesky factor of I - H_gg."""
+    # H = U diag(gain) U', of which a fold needs its own rows and columns alone.
     gain = spectrum.strength / (spectrum.strength + alpha)
     blocks = []
     for fold in np.unique(folds):
@@ -144,6 +154,8 @@ def _blocks(spectrum: Spectrum, alpha: float, folds: NDArray[np.int64]) -> list[
 def _heldout(
     spectrum: Spectrum, targets: Double, projected: Double, alpha: float, blocks: list[Block]
 ) -> Double:
+    # The residual of the fit on all rows, y - H y, from which (I - H_gg)^-1 removes each fold's own
+    # influence.
     gain = spectrum.strength / (spectrum.strength + alpha)
     residual = targets - spectrum.basis @ (gain[:, None] * projected)  # (row, dim)
     predicted = np.empty_like(targets)
@@ -188,6 +200,7 @@ def choose_alphas(
     true = {name: average_repeats(values, clip)[0] for name, values in targets.items()}
     best = {name: (-1.0, 0.0) for name in targets}
     for alpha in sorted(alphas):
+        # One set of factors serves all targets.
         blocks = _blocks(spectrum, alpha, folds)
         for name, values in targets.items():
             heldout = _heldout(spectrum, values, projected[name], alpha, blocks)
@@ -200,33 +213,3 @@ def _likeness(predicted: Double, true: Double) -> float:
     """Return the cosine of two arrays, 0 for one that is zero or points the other way."""
     length = float(np.sqrt((predicted**2).sum() * (true**2).sum()))
     return max(0.0, float((predicted * true).sum()) / length) if length > 0 else 0.0
-
-
-Rows = TypeVar("Rows", NDArray[np.float32], NDArray[np.float64])
-
-
-def average_repeats(values: Rows, labels: Sequence[str] | Labels) -> tuple[Rows, Labels]:
-    """Average rows that share a label.
-
-    Parameters
-    ----------
-    values : ndarray, shape (trial, ...)
-        Rows.
-    labels : sequence of str, shape (trial,)
-        Such as the clip of each trial.
-
-    Returns
-    -------
-    means : ndarray, shape (label, ...), dtype of ``values``
-        A row a label, in sorted order.
-    unique : ndarray of str, shape (label,)
-        The labels.
-    """
-    unique, place, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
-    if not len(unique):
-        return values, unique
-    ordered = values[np.argsort(place, kind="stable")]
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    sums = np.add.reduceat(ordered, starts, axis=0)
-    shape = (-1,) + (1,) * (values.ndim - 1)
-    return (sums / counts.reshape(shape)).astype(values.dtype), unique

@@ -7,7 +7,7 @@ import logging
 import math
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,14 @@ class Curves:
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {"epochs": self.epochs, "best": self.best, "curves": self.values}
+
+
+def loss_change(curves: Mapping[str, Curves]) -> str:
+    """Say by how much fits lowered the validation loss."""
+    first = [curve.values[MONITOR][0] or 0.0 for curve in curves.values()]
+    kept = [curve.values[MONITOR][curve.best] or 0.0 for curve in curves.values()]
+    change = 1 - sum(kept) / sum(first) if sum(first) else 0.0
+    return f"validation loss {change:.1%} below the start's"
 
 
 class _Recorder(lightning.Callback):

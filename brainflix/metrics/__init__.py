@@ -1,1 +1,1 @@
-"""Metrics: the arithmetic, the class and the note of each."""
+"""The metrics: one file for each, found by name in :mod:`brainflix.metrics.catalogue`."""

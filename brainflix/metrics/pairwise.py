@@ -19,8 +19,8 @@ from brainflix.statistics.chance import PairBlocks, Scores, block_sample
 Floats = NDArray[np.float64]
 _AFFORDABLE = 2_500_000_000  # samples of all pairs: some ten seconds of SSIM
 _HELD = 12_000_000  # samples of a block's clips that may be worked on at a time
-_SMALLEST = 3  # clips a block
-_READ = 8 * 2**20  # bytes of clips read at a time where each is compared with its own alone
+_SMALLEST = 3  # clips in a block
+_READ = 8 * 2**20  # bytes of clips read at a time where each is compared with its own only
 
 
 class PairKernel(Protocol):
@@ -41,7 +41,7 @@ class PairKernel(Protocol):
         """Return scores of every prediction with every clip, (prediction, clip), by metric."""
 
 
-Wanted = Mapping[Any, Mapping[str, bool]]  # kernels, or what makes them of names
+Wanted = Mapping[Any, Mapping[str, bool]]  # kernel classes, or functions that make a kernel
 
 
 def score_pairs(
@@ -57,13 +57,14 @@ def score_pairs(
     pairs : bool
         Whether to score each reconstruction against other clips too.
     seed : int
-        Of the blocks, where not all pairs are affordable.
+        Seed of the blocks, where not all pairs are affordable.
     """
     kernels = [kernel(frozenset(names)) for kernel, names in wanted.items()]
     lower = {name: less for names in wanted.values() for name, less in names.items()}
     if not pairs:
         found = _own_scores(kernels, true.frames, predicted.frames)
         return {name: Scores(found[name], lower=less) for name, less in lower.items()}
+    # all pairs at once, or pairs within random blocks of clips
     size = block_size(true.frames)
     rows = block_sample(len(true), size, seed)
     parts = [part for same in rows for part in same]
@@ -104,7 +105,7 @@ def assembled(parts: list[Floats], rows: list[NDArray[np.int64]], n: int, lower:
     for same in rows:
         scores = np.stack(parts[start : start + len(same)])
         start += len(same)
-        own[same] = np.einsum("gii->gi", scores)
+        own[same] = np.einsum("gii->gi", scores)  # the diagonal of each block
         sampled.append(PairBlocks(same, scores))
     if len(parts) == 1:
         return Scores(own, parts[0], lower=lower)

@@ -1,12 +1,20 @@
-"""SSIM of clips, equal to scikit-image's, over whole sets of clips at once.
+"""SSIM of clips, equal to scikit-image's, for every pair of clips of a set.
 
-The sums over windows of the true clips and of the reconstructions are kept, so that the score of
-each reconstruction against other clips, which chance is computed from, costs one sum a pair.
+All definitions share one arithmetic: local means under a separable window, formed by products with
+band matrices, and the ratio of Wang et al. 2004 (doi 10.1109/TIP.2003.819861). They differ in the
+images compared, the window, and whether variances are those of a sample; :data:`DEFINITIONS` lists
+them by metric.
+
+scikit-image and torchmetrics have SSIM too. This implementation is kept because chance needs the
+score of each reconstruction against other clips: the local means and variances of each clip are
+computed once, so that another pair costs one more window mean. A single pair is faster than
+scikit-image as well (``benchmarks/ssim.py``).
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -15,451 +23,283 @@ from numpy.typing import NDArray
 
 from brainflix.clips.clips import check_clips
 from brainflix.errors import DataError
-from brainflix.metrics.base import METRICS, Note, PairMetric
+from brainflix.metrics.base import Note, PairMetric
 from brainflix.metrics.colour import GRAY, LUMA, weighted
-from brainflix.metrics.pixels import _NOT_SEEN, _SAMPLES, DATA_RANGE, _Kernel
-
-Singles = NDArray[np.float32]
-
-
-SIGMA = 1.5
-
-
-RADIUS = 5  # scikit-image's int(3.5 * SIGMA + 0.5)
-
-
-WINDOW = 7  # pixels a side of scikit-image's default window
-
-
-WINDOW = 2 * RADIUS + 1
-
-
-_CHUNK = 48  # outputs a band matrix
-
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Window = tuple[float, ...]
+
+_OUTPUTS = 32  # outputs of one band matrix: enough for a matrix product, few zeros
+_SAMPLES = 40_000  # samples of a clip worked on at a time, so that they fit a processor's cache
 
 
-_RANGE = 255.0
+def _gaussian(sigma: float, radius: int) -> Window:
+    """Return the normalised weights of a Gaussian window of 2 x radius + 1 pixels."""
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    return tuple((weights / weights.sum()).tolist())
 
 
-# the two constants of Wang et al. 2004 (doi 10.1109/TIP.2003.819861), on the scale of window sums
-_C1 = (0.01 * _RANGE) ** 2 * WINDOW**4
+UNIFORM: Window = (1 / 7,) * 7  # scikit-image's default window
+GAUSSIAN = _gaussian(1.5, 5)  # scikit-image's, whose radius is int(3.5 sigma + 0.5)
+SINGLE: Window = (1.0,)  # no neighbours
 
 
-_C2 = (0.03 * _RANGE) ** 2 * WINDOW**2 * (WINDOW**2 - 1)
+@dataclass(frozen=True)
+class SsimDefinition:
+    """One of the definitions of SSIM in use.
 
-
-_STRIP = 50_000  # samples worked on at a time, a few hundred kilobytes
-
-
-@lru_cache(maxsize=8)
-def _band(outputs: int) -> Singles:
-    """Return the matrix (outputs + 10, outputs) that forms Gaussian means of 11 neighbours."""
-    offsets = np.arange(-RADIUS, RADIUS + 1)
-    weights = np.exp(-0.5 * (offsets / SIGMA) ** 2)
-    weights /= weights.sum()
-    band = np.zeros((outputs + 2 * RADIUS, outputs))
-    for k, weight in enumerate(weights):
-        band[np.arange(outputs) + k, np.arange(outputs)] = weight
-    return band.astype(np.float32)
-
-
-def _down(images: Singles) -> Singles:
-    """Form Gaussian means along the height, where the window lies inside; (..., height, width)."""
-    height = images.shape[-2] - 2 * RADIUS
-    found = np.empty((*images.shape[:-2], height, images.shape[-1]), np.float32)
-    for k in range(0, height, _CHUNK):
-        n = min(_CHUNK, height - k)
-        np.matmul(_band(n).T, images[..., k : k + n + 2 * RADIUS, :], out=found[..., k : k + n, :])
-    return found
-
-
-def _across(images: Singles) -> Singles:
-    """Form Gaussian means along the width, where the window lies inside; (..., height, width)."""
-    width = images.shape[-1] - 2 * RADIUS
-    found = np.empty((*images.shape[:-1], width), np.float32)
-    for k in range(0, width, _CHUNK):
-        n = min(_CHUNK, width - k)
-        found[..., k : k + n] = images[..., k : k + n + 2 * RADIUS] @ _band(n)
-    return found
-
-
-def check_gaussian_size(clips: NDArray[Any], *, columns: bool = False) -> None:
-    """Raise :class:`DataError` where the window does not fit into a frame, or into a column."""
-    height, width = clips.shape[-3:-1]
-    if min(height, height if columns else width) < WINDOW:
-        raise DataError(
-            "frames are smaller than the SSIM window",
-            expected=f"at least {WINDOW} pixels",
-            found=(height, width),
-        )
-
-
-class GaussianWindows:
-    """Gaussian means and variances of some frames, of whole windows and of windows in columns.
-
-    Parameters
+    Attributes
     ----------
-    brightness : ndarray of float32 or float64, shape (frame, height, width)
+    images : callable
+        Frames (frame, height, width, 3) to the images compared, (frame, channel, height, width).
     data_range : float
-        The largest possible difference.
-    whole, columns : bool
-        Which windows are wanted.
+        The largest possible difference of two samples.
+    down, across : tuple of float
+        Weights of the window along the height and along the width; each sums to 1.
+    sample_covariance : bool
+        Whether variances and covariances are a sample's (divided by n - 1) or a population's.
     """
 
-    def __init__(
-        self,
-        brightness: NDArray[Any],
-        data_range: float,
-        *,
-        whole: bool = True,
-        columns: bool = False,
-    ) -> None:
-        self.c1, self.c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-        centre = brightness.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
-        centre = centre.astype(brightness.dtype)
-        self.values: Singles = (brightness - centre).astype(np.float32, copy=False)
-        mean, square = _down(self.values), _down(self.values**2)
-        shift = centre.astype(np.float32)
-        self.window = _moments(_across(mean), _across(square), shift) if whole else None
-        self.column = _moments(mean, square, shift) if columns else None
+    images: Callable[[NDArray[Any]], NDArray[Any]]
+    data_range: float
+    down: Window
+    across: Window
+    sample_covariance: bool = False
 
-    def score(self, other: GaussianWindows) -> tuple[float, float]:
-        """Return mean SSIM by whole windows and by columns, NaN for what was not wanted."""
-        cross = _down(self.values * other.values)
-        window = column = np.nan
-        if self.window is not None and other.window is not None:
-            window = _ratio(self.window, other.window, _across(cross), self.c1, self.c2)
-        if self.column is not None and other.column is not None:
-            column = _ratio(self.column, other.column, cross, self.c1, self.c2)
-        return window, column
+    @property
+    def constants(self) -> tuple[float, float]:
+        """C1 and C2 of Wang et al., which keep the ratio stable."""
+        return (0.01 * self.data_range) ** 2, (0.03 * self.data_range) ** 2
 
+    @property
+    def correction(self) -> float:
+        """The factor from a population's variance to the variance wanted."""
+        samples = len(self.down) * len(self.across)
+        return samples / (samples - 1) if self.sample_covariance else 1.0
 
-def _moments(
-    mean: Singles, square: Singles, shift: Singles
-) -> tuple[Singles, Singles, Singles, Singles]:
-    """Return the mean about the frame's, the mean, its square and the population variance."""
-    square -= mean * mean
-    level = mean + shift
-    return mean, level, level * level, square
+    def means(self, images: Singles) -> Singles:
+        """Return the means of whole windows: (..., height, width), smaller by the window less 1."""
+        return _means_across(_means_down(images, self.down), self.across)
+
+    def check_size(self, clips: NDArray[Any]) -> None:
+        """Raise :class:`DataError` where frames (..., height, width, 3) do not hold a window."""
+        height, width = clips.shape[-3:-1]
+        if height < len(self.down) or width < len(self.across):
+            raise DataError(
+                "frames are smaller than the SSIM window",
+                expected=f"at least {len(self.down)} x {len(self.across)} pixels",
+                found=(height, width),
+            )
 
 
-def _ratio(
-    mine: tuple[Singles, ...], other: tuple[Singles, ...], cross: Singles, c1: float, c2: float
-) -> float:
-    covariance = mine[0] * other[0]
-    np.subtract(cross, covariance, out=covariance)
-    covariance *= 2
-    covariance += np.float32(c2)
-    product = mine[1] * other[1]
-    product *= 2
-    product += np.float32(c1)
-    product *= covariance
-    bottom = mine[2] + other[2]
-    bottom += np.float32(c1)
-    spread = np.add(mine[3], other[3], out=covariance)
-    spread += np.float32(c2)
-    bottom *= spread
-    product /= bottom
-    return float(product.mean(dtype=np.float64))
+def _rgb(frames: NDArray[Any]) -> NDArray[Any]:
+    working: Any = np.float32 if frames.dtype == np.uint8 else np.float64
+    # (frame, height, width, channel) -> (frame, channel, height, width)
+    return np.ascontiguousarray(np.moveaxis(frames, -1, 1), dtype=working)
 
 
-def _window_sums(values: NDArray[Any]) -> NDArray[Any]:
-    """Sum over each whole WINDOW x WINDOW neighbourhood; axes (frame, height, width x 3)."""
-    return _sums_of_seven(_sums_of_seven(values, axis=1, stride=1), axis=2, stride=3)
+def _gray(frames: NDArray[Any]) -> NDArray[Any]:
+    return weighted(frames, GRAY / 255)[:, None]
 
 
-def _sums_of_seven(values: NDArray[Any], axis: int, stride: int) -> NDArray[Any]:
-    """Sum seven neighbours ``stride`` apart, by doubling: 1, 2, 4 and then 4 + 2 + 1 of them."""
-
-    def view(array: NDArray[Any], first: int, length: int) -> NDArray[Any]:
-        place = [slice(None)] * array.ndim
-        place[axis] = slice(first * stride, first * stride + length)
-        return array[tuple(place)]
-
-    length = values.shape[axis]
-    two = view(values, 0, length - stride) + view(values, 1, length - stride)
-    four = view(two, 0, length - 3 * stride) + view(two, 2, length - 3 * stride)
-    length -= (WINDOW - 1) * stride
-    seven = view(four, 0, length) + view(two, 4, length)
-    seven += view(values, 6, length)
-    return np.asarray(seven)
+def _luma(frames: NDArray[Any]) -> NDArray[Any]:
+    return weighted(frames, LUMA)[:, None]
 
 
-def _check_size(clips: NDArray[Any]) -> None:
-    if min(clips.shape[-3:-1]) < WINDOW:
-        raise DataError(
-            "frames are smaller than the SSIM window",
-            expected=f"at least {WINDOW} x {WINDOW} pixels",
-            found=clips.shape[-3:-1],
+DEFINITIONS = {
+    "ssim@rgb": SsimDefinition(_rgb, 255.0, UNIFORM, UNIFORM, sample_covariance=True),
+    "ssim@gray": SsimDefinition(_gray, 1.0, GAUSSIAN, GAUSSIAN),
+    "ssim@column": SsimDefinition(_gray, 1.0, GAUSSIAN, SINGLE),
+    "ssim@luma": SsimDefinition(_luma, 255.0, GAUSSIAN, GAUSSIAN),
+}
+
+
+@lru_cache(maxsize=16)
+def _band(outputs: int, window: Window) -> Singles:
+    """Return the matrix (outputs + window - 1, outputs) whose columns hold the shifted window."""
+    band = np.zeros((outputs + len(window) - 1, outputs), np.float32)
+    for k, weight in enumerate(window):
+        band[np.arange(outputs) + k, np.arange(outputs)] = weight
+    return band
+
+
+def _means_down(images: Singles, window: Window) -> Singles:
+    """Form window means along the height, (..., height, width) -> (..., height - 2 r, width)."""
+    reach = len(window) - 1
+    height = images.shape[-2] - reach
+    means = np.empty((*images.shape[:-2], height, images.shape[-1]), np.float32)
+    # a few rows at a time: one band matrix of the whole height would be nearly all zeros
+    for k in range(0, height, _OUTPUTS):
+        n = min(_OUTPUTS, height - k)
+        np.matmul(
+            _band(n, window).T, images[..., k : k + n + reach, :], out=means[..., k : k + n, :]
         )
+    return means
 
 
-class SsimReference:
-    """Clips whose window sums are kept, so that scoring many others against them is quick.
+def _means_across(images: Singles, window: Window) -> Singles:
+    """Form window means along the width, (..., height, width) -> (..., height, width - 2 r)."""
+    reach = len(window) - 1
+    if reach == 0:
+        return images
+    width = images.shape[-1] - reach
+    means = np.empty((*images.shape[:-1], width), np.float32)
+    for k in range(0, width, _OUTPUTS):
+        n = min(_OUTPUTS, width - k)
+        np.matmul(images[..., k : k + n + reach], _band(n, window), out=means[..., k : k + n])
+    return means
+
+
+class LocalMoments:
+    """Local means and variances of some images, for SSIM with many others.
 
     Parameters
     ----------
-    clips : ndarray of uint8 or float, shape (clip, frame, height, width, 3)
-        RGB on the scale 0-255. Unsigned bytes are summed exactly, in 32-bit integers, and SSIM is
-        formed from the sums in single precision; anything else is computed in double precision.
+    images : ndarray of float32 or float64, shape (frame, channel, height, width)
+    definition : SsimDefinition
     """
 
-    def __init__(self, clips: NDArray[Any]) -> None:
-        _check_size(clips)
-        exact = clips.dtype == np.uint8
-        working: Any = np.int32 if exact else np.float64
-        real: Any = np.float32 if exact else np.float64
-        n = WINDOW**2
-        self.values: NDArray[Any] = clips.reshape(*clips.shape[:3], -1).astype(working)
-        self.sums = np.stack([_window_sums(clip) for clip in self.values])
-        squares = np.stack([_window_sums(clip**2) for clip in self.values])
-        self.level: NDArray[Any] = (self.sums**2).astype(real) + real(_C1 / 2)
-        # n times the sum of squares minus the square of the sum: n (n - 1) sample variances
-        self.spread: NDArray[Any] = (n * squares - self.sums**2).astype(real) + real(_C2 / 2)
+    def __init__(self, images: NDArray[Any], definition: SsimDefinition) -> None:
+        # Values are centred on their overall mean, which changes no variance: single precision
+        # then loses little where a small variance lies on a high level.
+        centre = images.dtype.type(images.mean(dtype=np.float64))
+        self.values: Singles = np.subtract(images, centre).astype(np.float32, copy=False)
+        self.mean = definition.means(self.values)  # about the centre
+        self.level = self.mean + np.float32(centre)
+        # half the denominator's terms, so that two clips' add up: var + C2 / 2, mean^2 + C1 / 2
+        c1, c2 = definition.constants
+        self.spread = definition.means(self.values * self.values)
+        self.spread -= self.mean * self.mean
+        self.spread *= np.float32(definition.correction)
+        self.spread += np.float32(c2 / 2)
+        self.squared_level = self.level * self.level
+        self.squared_level += np.float32(c1 / 2)
 
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def score(self, mine: int, other: SsimReference, theirs: int) -> float:
-        """Return the SSIM of clip ``mine`` with clip ``theirs`` of ``other``."""
-        real: Any = self.level.dtype.type
-        product = self.sums[mine] * other.sums[theirs]
-        cross = _window_sums(self.values[mine] * other.values[theirs])
-        cross *= WINDOW**2
-        cross -= product
-        # n^2 (2 mean mean + c1) times n (n - 1) (2 covariance + c2), over its bound
-        top = product.astype(real)
-        top *= real(2)
-        top += real(_C1)
-        covariance = cross.astype(real)
-        covariance *= real(2)
-        covariance += real(_C2)
-        top *= covariance
-        bottom = self.level[mine] + other.level[theirs]
-        bottom *= self.spread[mine] + other.spread[theirs]
-        top /= bottom
-        return float(top.mean(dtype=np.float64))
+    def ssim(self, other: LocalMoments, definition: SsimDefinition) -> float:
+        """Return the sum of SSIM over all windows of all images."""
+        c1, c2 = definition.constants
+        # contrast and structure: 2 cov(x, y) + C2
+        numerator = definition.means(self.values * other.values)
+        scratch = self.mean * other.mean
+        numerator -= scratch
+        numerator *= np.float32(2 * definition.correction)
+        numerator += np.float32(c2)
+        # luminance: 2 mean(x) mean(y) + C1
+        np.multiply(self.level, other.level, out=scratch)
+        scratch *= np.float32(2)
+        scratch += np.float32(c1)
+        numerator *= scratch
+        # over their bounds: var(x) + var(y) + C2, and mean(x)^2 + mean(y)^2 + C1
+        np.add(self.spread, other.spread, out=scratch)
+        numerator /= scratch
+        np.add(self.squared_level, other.squared_level, out=scratch)
+        numerator /= scratch
+        return float(numerator.sum(dtype=np.float64))
 
 
-def ssim(true: NDArray[Any], predicted: NDArray[Any]) -> Floats:
-    """Return SSIM a clip: a frame at a time, then the mean over frames.
+def _pieces(shape: tuple[int, ...], definition: SsimDefinition) -> Iterator[tuple[slice, slice]]:
+    """Yield the frames and the rows of pieces of a clip that together hold every window once.
 
-    Equal to ``skimage.metrics.structural_similarity(a, b, data_range=255, channel_axis=-1)``
-    averaged over frames: 7 x 7 uniform windows that lie wholly inside the frame, sample
-    covariance, mean over windows and channels.
+    Parameters
+    ----------
+    shape : tuple of int
+        (frame, height, width, channel); small frames are worked on several at a time, and of large
+        ones a strip of rows.
+    definition : SsimDefinition
+    """
+    frames, height, width, channels = shape
+    reach = len(definition.down) - 1
+    positions = height - reach
+    row = width * channels
+    strips = -(-positions // max(len(definition.down), _SAMPLES // row))
+    rows = -(-positions // strips)  # of equal height, but for the last
+    together = max(1, _SAMPLES // (row * height))
+    for frame in range(0, frames, together):
+        for start in range(0, positions, rows):
+            end = min(start + rows, positions) + reach  # strips overlap by the window less 1
+            yield slice(frame, frame + together), slice(start, end)
+
+
+def ssim_pairs(true: NDArray[Any], predicted: NDArray[Any], definition: SsimDefinition) -> Floats:
+    """Return SSIM of every prediction with every true clip.
 
     Parameters
     ----------
     true, predicted : ndarray of uint8 or float, shape (clip, frame, height, width, 3)
-        RGB on the scale 0-255.
+        RGB on the scale 0 to 255; n true and m predicted clips.
+    definition : SsimDefinition
 
     Returns
     -------
-    ndarray of float64, shape (clip,)
-        -1 to 1; 1 for identical clips.
+    ndarray of float64, shape (m, n)
+        -1 to 1, 1 for identical clips: the mean over windows, channels and frames.
     """
     check_clips(true, predicted)
-    _check_size(true)
-    shape = (*true.shape[:3], -1)
-    pairs = zip(true.reshape(shape), predicted.reshape(shape), strict=True)
-    return np.array([_ssim_clip(x, y) for x, y in pairs])
+    definition.check_size(true)
+    total, windows = np.zeros((len(predicted), len(true))), 0
+    channels = definition.images(true[0, :1, :1, :1]).shape[1]
+    for piece in _pieces((*true.shape[1:4], channels), definition):
+        # what can be computed of each clip on its own, once
+        x, y = (
+            [LocalMoments(definition.images(clip[piece]), definition) for clip in clips]
+            for clips in (true, predicted)
+        )
+        # one more window mean, of the products, for each pair
+        for i, j in np.ndindex(total.shape):
+            total[i, j] += y[i].ssim(x[j], definition)
+        windows += x[0].mean.size
+    return total / windows
 
 
-def _ssim_clip(x: NDArray[Any], y: NDArray[Any]) -> float:
-    """Return SSIM over (frame, height, width x 3), by pieces that fit a processor's cache."""
-    exact = x.dtype == np.uint8 and y.dtype == np.uint8
-    kernel = _ssim_strip_bytes if exact else _ssim_strip
-    frames, height, width = x.shape
-    rows = max(WINDOW, _STRIP // width)
-    together = max(1, rows // height)  # small frames are worked on several at a time
-    positions = height - WINDOW + 1
-    pieces = [
-        (slice(f, f + together), slice(k, k + rows + WINDOW - 1))
-        for f in range(0, frames, together)
-        for k in range(0, positions, rows)
-    ]
-    total = sum(kernel(x[piece], y[piece]) for piece in pieces)
-    return total / (frames * positions * (width - 3 * (WINDOW - 1)))
-
-
-def _ssim_strip(x: NDArray[Any], y: NDArray[Any]) -> float:
-    """Return the sum of SSIM over a strip's windows, in double precision."""
-    x, y = x.astype(np.float64), y.astype(np.float64)
-    sum_x, sum_y = _window_sums(x), _window_sums(y)
-    level = sum_x**2 + sum_y**2
-    product = sum_x * sum_y
-    cross = WINDOW**2 * _window_sums(x * y) - product
-    spread = WINDOW**2 * _window_sums(x * x + y * y) - level
-    ratio = (2 * product + _C1) * (2 * cross + _C2) / ((level + _C1) * (spread + _C2))
-    return float(ratio.sum())
-
-
-def _ssim_strip_bytes(x: NDArray[np.uint8], y: NDArray[np.uint8]) -> float:
-    """Return the sum of SSIM over a strip's windows: sums exact in integers, the ratio single."""
-    sum_x = _window_sums(x.astype(np.int16)).astype(np.int32)  # at most 49 x 255 < 2^15
-    sum_y = _window_sums(y.astype(np.int16)).astype(np.int32)
-    x_wide, y_wide = x.astype(np.int32), y.astype(np.int32)
-    cross = _window_sums(x_wide * y_wide)
-    x_wide *= x_wide
-    y_wide *= y_wide
-    x_wide += y_wide
-    spread = _window_sums(x_wide)
-    product = sum_x * sum_y
-    sum_x *= sum_x
-    sum_y *= sum_y
-    sum_x += sum_y  # the squared level
-    cross *= WINDOW**2
-    cross -= product
-    spread *= WINDOW**2
-    spread -= sum_x
-    top = _affine(product, 2.0, _C1)
-    top *= _affine(cross, 2.0, _C2)
-    bottom = _affine(sum_x, 1.0, _C1)
-    bottom *= _affine(spread, 1.0, _C2)
-    top /= bottom
-    return float(top.sum(dtype=np.float64))
-
-
-def _affine(values: NDArray[np.int32], scale: float, shift: float) -> NDArray[np.float32]:
-    scaled = values.astype(np.float32)
-    if scale != 1.0:
-        scaled *= np.float32(scale)
-    scaled += np.float32(shift)
-    return scaled
-
-
-def ssim_pairs(
-    true: SsimReference, predicted: SsimReference, partners: NDArray[np.int64]
-) -> Floats:
-    """Return SSIM of each prediction with chosen true clips.
-
-    Parameters
-    ----------
-    true, predicted : SsimReference
-        n clips each.
-    partners : ndarray of int, shape (n, k)
-        The true clips that prediction i is set against.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, k)
-    """
-    return np.array([[predicted.score(i, true, j) for j in row] for i, row in enumerate(partners)])
-
-
-def ssim_every(true: NDArray[Any], predicted: NDArray[Any]) -> Floats:
-    """Return SSIM of every prediction with every true clip, (prediction, true clip).
-
-    Clips are cut into pieces that fit a processor's cache with all that is kept of them.
-    """
+def ssim(true: NDArray[Any], predicted: NDArray[Any], definition: SsimDefinition) -> Floats:
+    """Return SSIM of each prediction with its own clip, (clip,); see :func:`ssim_pairs`."""
     check_clips(true, predicted)
-    _check_size(true)
-    count, frames, height, width = (*true.shape[:3], true.shape[3] * 3)
-    positions = height - WINDOW + 1
-    rows = max(2 * WINDOW, _STRIP // width)
-    together = max(1, rows // height)  # small frames are worked on several at a time
-    total = np.zeros((len(predicted), count))
-    every = np.tile(np.arange(count), (len(predicted), 1))
-    for frame in range(0, frames, together):
-        for k in range(0, positions, rows):
-            piece = np.s_[:, frame : frame + together, k : k + rows + WINDOW - 1]
-            used = min(rows, positions - k) * min(together, frames - frame)
-            part = ssim_pairs(SsimReference(true[piece]), SsimReference(predicted[piece]), every)
-            total += part * used
-    return total / (frames * positions)
+    pairs = zip(true, predicted, strict=True)
+    return np.array([ssim_pairs(x[None], y[None], definition)[0, 0] for x, y in pairs])
 
 
-class UniformSsim(_Kernel):
-    """``ssim@rgb``."""
+class SsimKernel:
+    """SSIM by any of its definitions."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self.names = names
 
     def own(self, true: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Floats]:
-        return {"ssim@rgb": ssim(true, predicted)}
+        """Return SSIM of prediction i with clip i, (clip,), by metric."""
+        return {name: ssim(true, predicted, DEFINITIONS[name]) for name in self.names}
 
     def every(self, true: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Floats]:
-        return {"ssim@rgb": ssim_every(true, predicted)}
+        """Return SSIM of every prediction with every clip, (prediction, clip), by metric."""
+        return {name: ssim_pairs(true, predicted, DEFINITIONS[name]) for name in self.names}
 
 
-class _GaussianSsim(_Kernel, ABC):
-    """SSIM of one brightness channel; the subclass says which."""
-
-    whole, columns = "", ""
-    data_range = 1.0
-
-    @abstractmethod
-    def brightness(self, frames: NDArray[Any]) -> NDArray[Any]:
-        """Return the channel that is compared."""
-
-    def own(self, true: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Floats]:
-        pairs = zip(true, predicted, strict=True)
-        found = [self.every(x[None], y[None]) for x, y in pairs]
-        return {name: np.array([one[name][0, 0] for one in found]) for name in self.names}
-
-    def every(self, true: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Floats]:
-        check_clips(true, predicted)
-        check_gaussian_size(true, columns=self.whole not in self.names)
-        frames, height, width = true.shape[1:4]
-        together = max(1, _SAMPLES // (height * width))
-        total = np.zeros((2, len(predicted), len(true)))
-        for start in range(0, frames, together):
-            part = slice(start, min(start + together, frames))
-            mine, theirs = (self._windows(clips[:, part]) for clips in (predicted, true))
-            for i, j in np.ndindex(total.shape[1:]):
-                total[:, i, j] += np.multiply(mine[i].score(theirs[j]), part.stop - part.start)
-        total /= frames
-        found = {self.whole: total[0], self.columns: total[1]}
-        return {name: found[name] for name in self.names}
-
-    def _windows(self, clips: NDArray[Any]) -> list[GaussianWindows]:
-        whole, columns = self.whole in self.names, self.columns in self.names
-        return [
-            GaussianWindows(self.brightness(clip), self.data_range, whole=whole, columns=columns)
-            for clip in clips
-        ]
+_NOT_SEEN = (
+    "What is seen. Smooth images score well: a flat grey clip or the mean of the training clips "
+    "can beat recognisable reconstructions, so compare it with these two. Motion does not enter."
+)
 
 
-class GraySsim(_GaussianSsim):
-    """``ssim@gray`` and ``ssim@column``."""
-
-    whole, columns = "ssim@gray", "ssim@column"
-
-    def brightness(self, frames: NDArray[Any]) -> NDArray[Any]:
-        return weighted(frames, GRAY / DATA_RANGE)
-
-
-class LumaSsim(_GaussianSsim):
-    """``ssim@luma``."""
-
-    whole = "ssim@luma"
-    data_range = DATA_RANGE
-
-    def brightness(self, frames: NDArray[Any]) -> NDArray[Any]:
-        return weighted(frames, LUMA)
-
-
-@METRICS.register("ssim@rgb")
 class SsimRgb(PairMetric):
-    """SSIM by scikit-image's defaults, a frame, then the mean over frames."""
+    """SSIM by scikit-image's defaults, of each frame, then the mean over frames."""
 
-    name, kernel = "ssim@rgb", UniformSsim
+    name, kernel = "ssim@rgb", SsimKernel
 
     @classmethod
     def note(cls, name: str) -> Note:
         return Note(
             "SSIM",
             shows="Local brightness, contrast and structure in 7 x 7 windows of each RGB channel, "
-            "a frame at a time, averaged over frames (scikit-image's defaults, data range 255). So "
+            "frame by frame, averaged over frames (scikit-image's defaults, data range 255). So "
             "computed by MinD-Video, Mind-Animator and Brain Netflix.",
             hides=_NOT_SEEN,
         )
 
 
-@METRICS.register("ssim@gray")
 class SsimGray(PairMetric):
     """SSIM of grey frames with Gaussian windows (sigma 1.5) and population covariance."""
 
-    name, kernel = "ssim@gray", GraySsim
+    name, kernel = "ssim@gray", SsimKernel
 
     @classmethod
     def note(cls, name: str) -> Note:
@@ -473,11 +313,10 @@ class SsimGray(PairMetric):
         )
 
 
-@METRICS.register("ssim@column")
 class SsimColumn(PairMetric):
-    """The grey SSIM called with channel_axis=-1 on a picture without channels: a column each."""
+    """The grey SSIM called with channel_axis=-1 on a picture without channels: column by column."""
 
-    name, kernel = "ssim@column", GraySsim
+    name, kernel = "ssim@column", SsimKernel
 
     @classmethod
     def note(cls, name: str) -> Note:
@@ -492,11 +331,10 @@ class SsimColumn(PairMetric):
         )
 
 
-@METRICS.register("ssim@luma")
 class SsimLuma(PairMetric):
     """SSIM as Wang et al. defined it: luma, Gaussian windows of 11 x 11."""
 
-    name, kernel = "ssim@luma", LumaSsim
+    name, kernel = "ssim@luma", SsimKernel
 
     @classmethod
     def note(cls, name: str) -> Note:

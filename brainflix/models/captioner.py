@@ -58,6 +58,7 @@ class Captioner(nn.Module):
         device = next(self.parameters()).device
         text = self.model.config.text_config
         texts: list[str] = []
+        # Greedy decoding from the start token, with attention to the vision tokens.
         for part in tokens.to(device).split(chunk):
             start = torch.full((len(part), 1), text.bos_token_id, device=device)
             written = self.model.text_decoder.generate(

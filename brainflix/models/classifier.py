@@ -15,9 +15,9 @@ from brainflix.models.pretrained import CLASSIFIERS, load_part, resolve
 class Classifier(nn.Module):
     """A classifier of frames, or of whole clips.
 
-    A model with three input channels judges frames. One with 3 x n channels judges clips of n
-    frames stacked as channels; a video transformer (``num_frames`` in its configuration) takes the
-    frames on an axis of their own.
+    A model with three input channels classifies frames. One with 3 x n channels classifies clips of
+    n frames stacked as channels; a video transformer (``num_frames`` in its configuration) takes
+    the frames on an axis of their own.
     """
 
     def __init__(self, model: Any, pixels: PixelPreprocessing) -> None:
@@ -78,7 +78,10 @@ class Classifier(nn.Module):
         device = self._device()
         parts = []
         for part in clips.split(chunk):
+            # (clip, frame, height, width, 3) -> (clip, frame, 3, height, width)
             x = self.pixels(part.to(device).flatten(0, 1)).unflatten(0, part.shape[:2])
+            # A classifier of frames sees each on its own, a video transformer an axis of frames,
+            # and any other classifier of clips the frames' channels side by side.
             if self.frames == 1 and not self.separate_frames:
                 scores = self.model(pixel_values=x.flatten(0, 1)).logits.unflatten(
                     0, part.shape[:2]

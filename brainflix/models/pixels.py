@@ -1,4 +1,4 @@
-"""How a model wants its pictures: size, crop, mean and deviation, as its own files say."""
+"""How a model's pictures are prepared: size, crop, mean and deviation, as its files say."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PixelPreprocessing:
     crop : (int, int) or None
         Height and width of a centre crop.
     mean, std : tuple of float
-        A value a channel, for intensities in 0 to 1.
+        One value for each channel, for intensities of 0 to 1.
     filter : {"bilinear", "bicubic"}
         Interpolation; always antialiased, as PIL does it.
     """
@@ -53,6 +53,7 @@ class PixelPreprocessing:
             if size != tuple(x.shape[-2:]):
                 x = interpolate(x, size=size, mode=self.filter, antialias=True)
                 x = x.round().clamp(0, 255)
+        # After resizing, a crop from the middle; then intensities of 0 to 1 are standardised.
         if self.crop is not None:
             x = _centre_crop(x, *self.crop)
         mean = torch.tensor(self.mean, device=x.device).view(1, -1, 1, 1)
@@ -135,6 +136,7 @@ def _centre_crop(x: Tensor, height: int, width: int) -> Tensor:
 
     rows, columns = x.shape[-2:]
     if rows < height or columns < width:
+        # Odd margins are larger at the top and the left, as transformers' image processors pad.
         extra_rows, extra_columns = max(0, height - rows), max(0, width - columns)
         top, left = -(-extra_rows // 2), -(-extra_columns // 2)
         x = pad(x, (left, extra_columns - left, top, extra_rows - top))

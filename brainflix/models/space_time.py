@@ -29,6 +29,7 @@ def timestep_embedding(timestep: Tensor, dim: int) -> Tensor:
     -------
     Tensor, shape (batch, dim), float32
     """
+    # Frequencies fall geometrically from 1 towards 1 / 10,000.
     rates = torch.exp(
         -math.log(10000.0) * torch.arange(dim // 2, device=timestep.device) / (dim // 2)
     )
@@ -50,7 +51,9 @@ class Attention(nn.Module):
         """Map (batch, token, dim) to the same shape."""
         context = x if context is None else context
         batch, tokens, dim = x.shape
+        # (batch, token, dim) -> (batch, head, token, dim of a head)
         query = self.query(x).view(batch, tokens, self.heads, -1).transpose(1, 2)
+        # keys and values by one projection: (batch, token, 2, head, dim of a head)
         key_value = self.key_value(context).view(batch, context.shape[1], 2, self.heads, -1)
         key, value = key_value.permute(2, 0, 3, 1, 4)
         # plain products: on a CPU their backward pass is several times faster than the fused one
@@ -87,9 +90,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, modulation: Tensor, text: Tensor) -> Tensor:
         """Map tokens (batch, token, dim) under a modulation (batch, 6, dim) and text tokens."""
+        # (batch, 6, dim) -> six of (batch, 1, dim), which broadcast over tokens
         shift1, scale1, gate1, shift2, scale2, gate2 = (modulation + self.offset)[
             :, :, None
         ].unbind(1)
+        # each branch is added to the tokens: attention among them, to the text, and an MLP
         x = x + gate1 * self.attend_self(self.norm_self(x) * (1 + scale1) + shift1)
         x = x + self.attend_text(self.norm_text(x), text)
         return x + gate2 * self.mlp(self.norm_mlp(x) * (1 + scale2) + shift2)
@@ -153,6 +158,7 @@ class SpaceTimeTransformer(ModelMixin, ConfigMixin):
             self.stem = nn.Conv2d(in_channels, local, 3, padding=1)
             self.refine = nn.Conv2d(2 * local, 2 * local, 3, padding=1)
             self.out = nn.Conv2d(2 * local, in_channels, 3, padding=1)
+        # The last layer starts at zero, so that the untrained model returns zeros.
         last = self.out if local else self.head
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
@@ -177,6 +183,7 @@ class SpaceTimeTransformer(ModelMixin, ConfigMixin):
             Same shape as ``hidden_states``.
         """
         batch, _, frames, height, width = hidden_states.shape
+        # Convolutions of each frame, whose output also bypasses the transformer.
         x = hidden_states
         if self.config.local:
             x = fine = self._by_frame(self.stem, hidden_states)
@@ -187,6 +194,8 @@ class SpaceTimeTransformer(ModelMixin, ConfigMixin):
         x = x.reshape(batch, channels, times, q, rows, p, columns, p)
         x = x.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(batch, times * rows * columns, -1)
         x = self.embed(x) + self.position
+        # One modulation from the time step and the pooled text, shared by all blocks: (batch, 6,
+        # dim).
         text = self.text_norm(encoder_hidden_states)
         timestep = timestep.expand(batch)
         condition = self.time(timestep_embedding(timestep, self.config.dim).to(x.dtype))
@@ -199,6 +208,7 @@ class SpaceTimeTransformer(ModelMixin, ConfigMixin):
         x = x.reshape(batch, times, rows, columns, channels, q, p, p)
         x = x.permute(0, 4, 1, 5, 2, 6, 3, 7).reshape(batch, channels, frames, height, width)
         if self.config.local:
+            # The transformer's layout and the fine features give the outline.
             x = self._by_frame(self._draw, torch.cat([fine, x.to(fine.dtype)], dim=1))
         return x
 

@@ -1,4 +1,4 @@
-"""A linear layer a subject, from that subject's own voxels into one space."""
+"""A linear layer for each subject, from that subject's own voxels into one space."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SubjectHeadsConfig:
         if not self.features or min(self.features.values()) < 1 or self.dim < 1:
             raise ConfigError(
                 "subject heads of impossible shape",
-                expected="at least one subject, one feature a subject and dim >= 1",
+                expected="at least one subject, one feature for each subject and dim >= 1",
                 found=self,
             )
 
@@ -71,11 +71,12 @@ class SubjectHead(nn.Module):
 
 
 class SubjectHeads(nn.Module):
-    """One :class:`SubjectHead` a subject."""
+    """One :class:`SubjectHead` for each subject."""
 
     def __init__(self, config: SubjectHeadsConfig) -> None:
         super().__init__()
         self.config = config
+        # Heads are numbered, since a subject's name need not be valid as a module's.
         self._place = {subject: k for k, subject in enumerate(config.features)}
         self.heads = nn.ModuleList(
             SubjectHead(features, config.dim, config.dropout)
@@ -105,7 +106,7 @@ class SubjectHeads(nn.Module):
         head.scale.copy_(scale)
 
     def forward(self, responses: Mapping[str, Tensor]) -> Tensor:
-        """Map each subject's responses and put the results below each other.
+        """Map each subject's responses and concatenate the results.
 
         Parameters
         ----------

@@ -55,6 +55,7 @@ class VideoVAE(nn.Module):
         shift, scale = self.shift.to(self.model.device), self.scale.to(self.model.device)
         parts = []
         for part in clips.flatten(0, 1).split(chunk):
+            # (frame, height, width, 3) bytes -> (frame, 3, height, width) in -1 to 1
             x = part.to(scale.device).permute(0, 3, 1, 2)
             x = x.to(self.model.dtype, memory_format=torch.channels_last) / 127.5 - 1.0
             mean = self.model.encode(x).latent_dist.mean.float()
@@ -74,16 +75,18 @@ class VideoVAE(nn.Module):
         shift, scale = self.shift.to(self.model.device), self.scale.to(self.model.device)
         parts = []
         for part in latents.transpose(1, 2).flatten(0, 1).split(chunk):
+            # Undo the generator's scaling: (frame, channel, h, w) as the VAE was trained.
             z = part.to(scale.device) / scale + shift
             z = z.to(self.model.dtype, memory_format=torch.channels_last)
             x = self.model.decode(z).sample.float()
+            # -1 to 1 -> bytes, (frame, 3, height, width) -> (frame, height, width, 3)
             x = ((x + 1.0) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
             parts.append(x.permute(0, 2, 3, 1))
         return torch.cat(parts).unflatten(0, (count, frames))
 
 
 def _affine(config: Any) -> tuple[Tensor, Tensor]:
-    """Return shift and scale a channel such that scaled = (z - shift) * scale."""
+    """Return shift and scale of each channel such that scaled = (z - shift) * scale."""
     channels = int(config.latent_channels)
     scale = torch.full((channels,), float(config.scaling_factor))
     shift = torch.zeros(channels)

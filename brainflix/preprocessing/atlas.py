@@ -33,9 +33,9 @@ class Atlas:
     Parameters
     ----------
     labels : ndarray of int64, shape (voxel,)
-        0 for none.
+        0 for no label.
     names : dict of str to int
-        The labels' names; empty where the atlas has numbers alone.
+        The labels' names; empty where the atlas has only numbers.
     where : str
         The atlas, for messages.
     """
@@ -45,7 +45,7 @@ class Atlas:
     where: str
 
     def named(self) -> np.ndarray:
-        """Return the name of each voxel's label, str (voxel,), empty for 0 and nameless ones."""
+        """Return the name of each voxel's label, str (voxel,), empty for 0 or no name."""
         texts = {number: name for name, number in self.names.items()}
         found, inverse = np.unique(self.labels, return_inverse=True)
         shown = [
@@ -113,8 +113,8 @@ def read_atlas(voxels: VoxelSpace, atlas: str | Path) -> Atlas:
         Where they lie.
     atlas : str or Path
         ``hcp_mmp``, ``yeo7`` or ``yeo17``; a NIfTI of integers on the voxels' grid, its names in a
-        table of the columns ``index`` and ``name`` beside it (``X_dseg.tsv``); a CIFTI-2 dlabel; or
-        a GIFTI label file, ``{hemi}`` in its name standing for L and R.
+        table next to it with the columns ``index`` and ``name`` (``X_dseg.tsv``); a CIFTI-2
+        dlabel; or a GIFTI label file, ``{hemi}`` in its name standing for L and R.
 
     Raises
     ------
@@ -160,6 +160,7 @@ def _nifti(voxels: VoxelSpace, atlas: Path) -> tuple[np.ndarray, dict[str, int]]
     images.check_grid(atlas, image.shape[:3], image.affine, header, Path("the responses"))
     with images.readable(atlas):
         values = read_values(image, atlas).reshape(voxels.shape)
+    # The voxels' places in the volume: (voxel, 3) -> (voxel,).
     labels = np.rint(values[tuple(voxels.position.T)]).astype(np.int64)
     table = atlas.with_name(atlas.name.removesuffix(".gz").removesuffix(".nii") + ".tsv")
     if not table.is_file():
@@ -187,7 +188,7 @@ def _cifti(voxels: VoxelSpace, atlas: Path) -> tuple[np.ndarray, dict[str, int]]
 
 
 def _gifti(voxels: VoxelSpace, atlas: str) -> tuple[np.ndarray, dict[str, int]]:
-    """Return the label of each vertex and the labels' names of a file a hemisphere."""
+    """Return the label of each vertex and the labels' names, from a file for each hemisphere."""
     places, names = [], {}
     files = atlas_files(atlas)
     if not files:
@@ -205,12 +206,12 @@ def _gifti(voxels: VoxelSpace, atlas: str) -> tuple[np.ndarray, dict[str, int]]:
 
 
 def _side(structure: str, atlas: str, path: Path) -> str:
-    """Return the CIFTI structure that a GIFTI file is of."""
+    """Return the CIFTI structure that a GIFTI file covers."""
     for letter, name, full in zip(HEMISPHERES, ("Left", "Right"), STRUCTURES, strict=True):
         if name in structure or atlas.replace("{hemi}", letter) == str(path) != atlas:
             return full
     raise StudyError(
-        "nothing tells which hemisphere a label file is of",
+        "it is unclear which hemisphere a label file covers",
         expected="AnatomicalStructurePrimary in the file, or {hemi} in the atlas' name",
         found=structure or "nothing",
         where=path,
@@ -228,6 +229,7 @@ def _at_vertices(
         here = np.flatnonzero((voxels.structure == structure) & (voxels.vertex >= 0))
         if not len(here) or not (vertices >= 0).any():
             continue
+        # A table from vertex to label, which the voxels' vertices index; 0 for unlabelled vertices.
         surface = np.zeros(max(int(vertices.max()), int(voxels.vertex[here].max())) + 1, np.int64)
         known = vertices >= 0
         surface[vertices[known]] = values[known]

@@ -9,7 +9,7 @@ import numpy as np
 from brainflix.errors import DataError
 
 BLOCK = 512  # voxels worked on at a time; a run of some hundred volumes then fits into the cache
-RELATIVE_ZERO = 2e-6  # what float32 leaves of a voxel that does not vary, relative to its values
+RELATIVE_ZERO = 2e-6  # deviation of a constant voxel by rounding to float32, over its values
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,11 @@ def nuisance_basis(
     DataError
         When the run has too few volumes for so many regressors.
     """
+    # Drift: Legendre polynomials up to the order given, whose first one is the mean.
     time = np.linspace(-1.0, 1.0, n_volumes)
     design = np.polynomial.legendre.legvander(time, order)
     if confounds is not None and confounds.shape[1]:
+        # Confounds without their mean, each of unit length; a constant one becomes 0.
         centred = confounds - confounds.mean(axis=0)
         scale = np.linalg.norm(centred, axis=0)
         design = np.column_stack([design, centred / np.where(scale > 0, scale, 1.0)])
@@ -73,6 +75,8 @@ def nuisance_basis(
             where=where,
             remedy="lower preprocessing.cleaning.detrend_order or name fewer confounds",
         )
+    # The left singular vectors span what the columns span; directions of a negligible singular
+    # value come from collinear columns.
     left, singular, _ = np.linalg.svd(
         design / np.linalg.norm(design, axis=0).clip(1e-300), full_matrices=False
     )
@@ -104,13 +108,19 @@ def clean_rows(rows: np.ndarray, basis: np.ndarray, standardize: bool = True) ->
     with np.errstate(invalid="ignore", over="ignore"):
         for start in range(0, n_voxels, BLOCK):
             part = slice(start, start + BLOCK)
+            # Differences from each voxel's first value: large values would cost float32 its
+            # precision.
             block, first = _about_first(rows[:, part])
+            # Least squares with an orthonormal basis is a projection: (regressor, volume) @
+            # (volume, voxel), and back.
             weights = regressors.T @ block  # (regressor, voxel)
             block -= regressors @ weights
             squares = np.einsum("tv,tv->v", block, block)
+            # Sums show whether any voxel of the block needs a closer look.
             if not np.isfinite(squares).all():
                 nonfinite[part] = bad = ~np.isfinite(rows[:, part]).all(axis=0)
                 block[:, bad], first[bad], squares[bad], weights[:, bad] = 0.0, 0.0, 0.0, 0.0
+            # A voxel is constant when what is left is within the rounding of what was removed.
             deviation = np.sqrt(squares / n_volumes)
             removed = np.sqrt(np.einsum("rv,rv->v", weights, weights) / n_volumes)
             still = deviation <= RELATIVE_ZERO * (np.abs(first) + removed)
@@ -131,10 +141,10 @@ def _about_first(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class TrialStatistics:
-    """Mean and standard deviation of single-trial responses over training runs, a run at a time.
+    """Mean and standard deviation of single-trial responses over training runs, run by run.
 
     Sums of squares are taken about the first run's mean, and combined by the update of Chan,
-    Golub and LeVeque (1983), so that nothing but three vectors is kept.
+    Golub and LeVeque (1983), so that only three vectors are kept.
     """
 
     def __init__(self, n_voxels: int) -> None:
@@ -150,10 +160,13 @@ class TrialStatistics:
         for start in range(0, rows.shape[1], BLOCK):
             part = slice(start, start + BLOCK)
             values = rows[:, part].astype(np.float64)
+            # Voxels that are not finite once stay unusable, and add zeros.
             bad = ~np.isfinite(values).all(axis=0)
             values[:, bad] = 0.0
             self.nonfinite[part] |= bad
             np.maximum(self.largest[part], np.abs(values).max(axis=0), out=self.largest[part])
+            # The pooled sum of squares is that of both parts about their own means, plus the term
+            # of the difference between these means.
             mean = values.mean(axis=0)
             values -= mean
             difference = mean - self.mean[part]

@@ -80,6 +80,7 @@ def _histogram(axes: Any, values: np.ndarray, selected: np.ndarray, label: str) 
     if not finite.any():
         axes.text(0.5, 0.5, "too few repeats", ha="center", transform=axes.transAxes, color=_GREY)
         return
+    # Outliers fall into the first and the last bin.
     low, high = np.percentile(values[finite], [0.1, 99.9])
     edges = np.linspace(low, high if high > low else low + 1, 61)
     clipped = np.clip(values, edges[0], edges[-1])
@@ -93,12 +94,14 @@ def _histogram(axes: Any, values: np.ndarray, selected: np.ndarray, label: str) 
 def _slices(figure: Any, picture: VoxelPicture) -> None:
     """Draw slices along k: the mask in grey, selected voxels by their reproducibility."""
     position, shape, selected = picture.voxels.position, picture.voxels.shape, picture.selected
+    # The voxels' places as volumes, NaN (transparent) elsewhere.
     brain = np.full(shape, np.nan)
     brain[tuple(position.T)] = 1.0
     chosen = np.full(shape, np.nan)
     values = np.where(np.isfinite(picture.reproducibility), picture.reproducibility, 1.0)
     chosen[tuple(position[selected].T)] = values[selected]
     occupied = np.unique(position[:, 2])
+    # At most MAX_SLICES slices, evenly spaced among those that hold voxels.
     picks = np.unique(np.linspace(0, len(occupied) - 1, min(MAX_SLICES, len(occupied))).astype(int))
     axes = np.atleast_1d(figure.subplots(1, len(picks)))
     high = float(np.nanmax(chosen)) if selected.any() else 1.0

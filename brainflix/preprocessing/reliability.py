@@ -1,4 +1,4 @@
-"""How well a voxel's response to the same clips recurs, and whether that is more than chance."""
+"""Reliability: how well a voxel's responses to the same clips recur, and whether by chance."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def fisher_z(correlation: np.ndarray) -> np.ndarray:
     return np.arctanh(np.clip(correlation, -_LARGEST_R, _LARGEST_R))
 
 
-class Responses(Protocol):
-    """Responses of one repeat of a set of clips, of which some voxels are made at a time."""
+class RepeatBlocks(Protocol):
+    """Responses of one repeat of a set of clips, computed for some voxels at a time."""
 
     present: np.ndarray  # bool (clip,): those that were recorded
     n_voxels: int
 
     def block(self, part: slice) -> np.ndarray:
-        """Return the responses of some voxels, (clip, voxel); rows that are not present are any."""
+        """Return the responses of some voxels, (clip, voxel); only present rows are meaningful."""
 
 
 class HeldResponses:
@@ -46,13 +46,13 @@ class HeldResponses:
 
 
 def mean_pair_z(
-    repeats: Sequence[np.ndarray | Responses], pairs: Sequence[tuple[int, int]] | None = None
+    repeats: Sequence[np.ndarray | RepeatBlocks], pairs: Sequence[tuple[int, int]] | None = None
 ) -> np.ndarray:
     """Return the mean Fisher z of the correlations between repeats.
 
     Parameters
     ----------
-    repeats : sequence of ndarray, each (clip, voxel), or of Responses
+    repeats : sequence of ndarray, each (clip, voxel), or of RepeatBlocks
         Responses to the same clips in the same order, at least two repeats. A clip that a repeat
         lacks is a row of NaN; a pair is correlated over the clips that both have.
     pairs : sequence of (int, int), optional
@@ -71,18 +71,20 @@ def mean_pair_z(
     total = np.zeros(held[0].n_voxels)
     for start in range(0, len(total), BLOCK):
         part = slice(start, min(start + BLOCK, len(total)))
+        # With complete repeats, each one's moments serve all pairs; otherwise a pair has moments
+        # over the clips that both of its repeats have.
         blocks = {k: held[k].block(part) for k in wanted}
-        moments = {k: _Moments.of(blocks[k]) for k in wanted} if whole else {}
+        moments = {k: _ResponseMoments.of(blocks[k]) for k in wanted} if whole else {}
         for first, second in chosen:
             if not whole:
                 both = held[first].present & held[second].present
-                moments = {k: _Moments.of(blocks[k][both]) for k in (first, second)}
+                moments = {k: _ResponseMoments.of(blocks[k][both]) for k in (first, second)}
             total[part] += fisher_z(moments[first].correlation(moments[second]))
     return total / len(chosen)
 
 
 @dataclass(frozen=True)
-class _Moments:
+class _ResponseMoments:
     """Responses (clip, voxel) with their sum, and 1 over their length about the mean."""
 
     values: np.ndarray
@@ -90,7 +92,7 @@ class _Moments:
     inverse_length: np.ndarray
 
     @classmethod
-    def of(cls, values: np.ndarray) -> _Moments:
+    def of(cls, values: np.ndarray) -> _ResponseMoments:
         """Return the moments of responses, which are kept as they are or centred."""
         if values.dtype not in (np.float32, np.float64):
             values = values.astype(np.float64)
@@ -98,6 +100,8 @@ class _Moments:
         sums = (ones @ values).astype(np.float64)
         squares = np.einsum("cv,cv->v", values, values).astype(np.float64)
         resolved = np.zeros_like(sums)
+        # Where the mean is large beside the deviation, subtracting sums of squares would cancel:
+        # the responses are centred first, and what rounding leaves of a constant counts as 0.
         if (sums**2 > 0.5 * count * squares).any():
             mean = sums / count
             values = values - mean.astype(values.dtype)
@@ -108,9 +112,10 @@ class _Moments:
         still = squares <= resolved
         return cls(values, sums, np.where(still, 0.0, 1 / np.sqrt(np.where(still, 1.0, squares))))
 
-    def correlation(self, other: _Moments) -> np.ndarray:
+    def correlation(self, other: _ResponseMoments) -> np.ndarray:
         """Return Pearson's correlation of each voxel, 0 where one does not vary."""
         products = np.einsum("cv,cv->v", self.values, other.values).astype(np.float64)
+        # sum (x - mx)(y - my) = sum xy - sum x sum y / n, over both lengths about the mean
         products -= self.sum * other.sum / len(self.values)
         return products * self.inverse_length * other.inverse_length
 
@@ -183,6 +188,8 @@ def p_threshold(p: np.ndarray, correction: Correction, alpha: float) -> float:
         return alpha
     if correction == "bonferroni":
         return alpha / len(p)
+    # step-up: the largest P value that is at most its rank's share of alpha. scipy's function
+    # adjusts P values and gives no threshold.
     ranked = np.sort(p)
     below = np.flatnonzero(ranked <= alpha * np.arange(1, len(p) + 1) / len(p))
     return float(ranked[below[-1]]) if len(below) else alpha / len(p)

@@ -1,4 +1,4 @@
-"""Trials of a cleaned artifact: one presentation of a clip each, in the order of recording."""
+"""Runs and trials of a cleaned artifact, in the order of recording."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from brainflix.artifacts.store import read_strings
 from brainflix.errors import DataError
-from brainflix.preprocessing.timing import Windows, response_windows
+from brainflix.preprocessing.timing import ResponseWindows, response_windows
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class CleanedRun:
     clips: tuple[str, ...]
     trialwise: bool
 
-    def windows(self, delay: float, window: int) -> Windows:
-        """Return the rows of each event's response; a trial-wise run has one row an event."""
+    def windows(self, delay: float, window: int) -> ResponseWindows:
+        """Return the rows of each event's response; a trial-wise run has one row for each event."""
         if self.trialwise:
             delay, window = 0.0, 1
         return response_windows(self.onset, delay, window, self.repetition_time, self.n_volumes)
@@ -85,7 +85,7 @@ def require_training(splits: Sequence[str], subject: str, where: object) -> None
 
 
 def number_trials(runs: Sequence[CleanedRun]) -> list[np.ndarray]:
-    """Return how often each trial's clip was shown before, an int64 array (event,) a run."""
+    """Return how often each trial's clip was shown before, an int64 array (event,) for each run."""
     counts: dict[str, int] = {}
     numbers = []
     for run in runs:

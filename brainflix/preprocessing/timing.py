@@ -12,7 +12,7 @@ _TIE = 1e-6  # volumes; lets half-way times round up in spite of binary fraction
 
 
 @dataclass(frozen=True)
-class Windows:
+class ResponseWindows:
     """The volumes of each trial.
 
     Parameters
@@ -29,7 +29,7 @@ class Windows:
 
 def response_windows(
     onset: np.ndarray, delay: float, window: int, repetition_time: float, n_volumes: int
-) -> Windows:
+) -> ResponseWindows:
     """Return the volumes in which the responses to events are read.
 
     A window starts at the volume nearest in time to ``onset + delay`` (half-way: the later one)
@@ -43,7 +43,7 @@ def response_windows(
     delay : float
         Haemodynamic delay in s.
     window : int
-        Volumes a window.
+        Volumes in a window.
     repetition_time : float
         TR in s.
     n_volumes : int
@@ -54,6 +54,8 @@ def response_windows(
     DataError
         When an event's response lies before the first volume.
     """
+    # Half-way between two volumes, the later one is nearest; the tie is decided in spite of
+    # rounding in the division.
     start = np.floor((np.asarray(onset) + delay) / repetition_time + 0.5 + _TIE).astype(np.int64)
     if len(start) and start.min() < 0:
         raise DataError(
@@ -62,6 +64,7 @@ def response_windows(
             found=f"{float(np.min(onset)):g} s + {delay:g} s",
             remedy="lower preprocessing.cleaning.trim_start or correct events.tsv",
         )
+    # (trial, window); volumes past the end become the last one.
     index = start[:, None] + np.arange(window)
     clamped = index[:, -1] >= n_volumes
-    return Windows(np.minimum(index, n_volumes - 1), clamped)
+    return ResponseWindows(np.minimum(index, n_volumes - 1), clamped)

@@ -1,10 +1,10 @@
 """Independent units in which reproducibility is measured, found among the training trials.
 
 A unit is one observation of the t-test: the correlation between repeats of one set of clips.
-Units share no clip (a movie segment each, as in Wen et al. 2018), or, where fewer than three sets
-of clips recur, no repeat: disjoint pairs of repeats of the same clips. In either case no response
-enters two units, so that without a stimulus-driven signal their Fisher z are independent with
-mean 0, which is what the t-test assumes.
+Units share no clip (each is a movie segment, as in Wen et al. 2018), or, where fewer than three
+sets of clips recur, no repeat: disjoint pairs of repeats of the same clips. In either case no
+response enters two units, so that without a stimulus-driven signal their Fisher z are independent
+with mean 0, which is what the t-test assumes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the training repeats say about each voxel.
+    """How reliably each voxel responds in the training repeats.
 
     Parameters
     ----------
@@ -88,6 +88,7 @@ def find_units(runs: Sequence[CleanedRun], delay: float, window: int) -> tuple[l
     found = [unit for unit in sets if unit.pairs]
     if len(found) >= MIN_SETS:
         return found, "sets of clips"
+    # Too few sets of clips recur: repeats 0 and 1, 2 and 3, ... of each set are units of their own.
     disjoint = []
     for group, clips in shown.items():
         n_repeats = max(len(trials) for trials in clips.values())
@@ -122,7 +123,9 @@ def _unit(
     """Return a unit of all pairs of repeats, or of one; pairs with too few clips are left out."""
     n_repeats = max(len(trials) for trials in clips.values())
     repeats = range(n_repeats) if only is None else only
+    # (repeat, clip): the run and the rows of its response.
     rows = tuple(tuple(trials.get(k) for trials in clips.values()) for k in repeats)
+    # Pairs of repeats that share enough clips for a Fisher z.
     pairs = tuple(
         (a, b)
         for a, b in itertools.combinations(range(len(rows)), 2)
@@ -133,14 +136,14 @@ def _unit(
 
 
 class RepeatResponses:
-    """Responses of one repeat of a unit, made from the volumes of the runs that showed its clips.
+    """Responses of one repeat of a unit, from the volumes of the runs that showed its clips.
 
     Parameters
     ----------
     clips : sequence of (str, ndarray) or None
         The run and the volumes of each clip, None for one that was not recorded.
     pieces : mapping of str to (ndarray, int)
-        Of each run the volumes that are held, (volume, voxel), and the number of the first.
+        The volumes of each run that are held, (volume, voxel), and the number of the first.
     """
 
     def __init__(
@@ -161,6 +164,7 @@ class RepeatResponses:
 
         A correlation is the same of sums and of means.
         """
+        # Usually one run shows all clips; otherwise each run fills in its own.
         places, rows, index = self._parts[0]
         if len(places) == len(self.present):
             return _window_sums(rows[:, part], index)
@@ -180,6 +184,8 @@ def _window_sums(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
     index : ndarray of int, shape (trial, window)
         The volumes of each trial; those that follow each other are not copied first.
     """
+    # Windows that move by one volume from trial to trial are slices, which are added without a
+    # copy; the trials from the first gap on are gathered by index.
     first, length = index[:, 0], _run_length(index[:, 0])
     if index.shape[1] == 1:
         return rows[first[0] : first[0] + length] if length == len(first) else rows[first]
@@ -201,13 +207,13 @@ def _window_sums(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
 
 
 def _run_length(index: np.ndarray) -> int:
-    """Return how many numbers at the beginning count up by one."""
+    """Return how many of the first numbers count up by one."""
     steps = index != index[0] + np.arange(len(index))
     return int(steps.argmax()) if steps.any() else len(index)
 
 
 class UnitReader:
-    """Reads the volumes of units from cleaned.h5, each run once, into memory that is used again.
+    """Reads the volumes of units from cleaned.h5, each run once, into buffers that are reused.
 
     Parameters
     ----------
@@ -222,8 +228,9 @@ class UnitReader:
         self._buffers: dict[int, np.ndarray] = {}
 
     def read(self, unit: Unit) -> list[RepeatResponses]:
-        """Return the responses of each repeat; they hold until the next unit is read."""
+        """Return the responses of each repeat; they are valid until the next unit is read."""
         repeats, used = [], 0
+        # For each repeat, the first and the last volume needed from each run.
         for clips in unit.rows:
             spans: dict[str, tuple[int, int]] = {}
             for name, index in (place for place in clips if place is not None):
@@ -264,8 +271,8 @@ def gather_evidence(
 ) -> Evidence:
     """Measure how well the training responses of each voxel recur.
 
-    One unit is in memory at a time, and of it so many voxels as ``HELD`` bytes allow; where that is
-    all of them, each run is read once, from its beginning to its end.
+    One unit is in memory at a time, for as many voxels as fit in ``HELD`` bytes; where these are
+    all voxels, each run is read once, from beginning to end.
 
     Parameters
     ----------
@@ -274,19 +281,22 @@ def gather_evidence(
     runs : sequence of CleanedRun
         Its training runs.
     delay, window : float, int
-        Which volumes make a response.
+        Which volumes are averaged to a response.
     """
     n_voxels = file["position"].shape[0]
     units, kind = find_units(runs, delay, window)
     if len(units) < 2:
         nothing = np.full(n_voxels, np.nan)
         return Evidence(nothing, nothing, nothing, 0, kind)
+    # As many voxels at a time as keep the largest unit within memory: of each presentation about
+    # one volume of 4 bytes is held.
     size = max(sum(len(clips) for clips in unit.rows) for unit in units)
     step = max(HELD // (4 * size), 1)
     parts = []
     for start in range(0, n_voxels, step):
         voxels = slice(start, min(start + step, n_voxels))
         test, reader = OneSampleT(voxels.stop - start), UnitReader(file, voxels)
+        # Each unit is one observation of every voxel's t-test; the next one is read ahead.
         for unit, following in zip(units, [*units[1:], None], strict=True):
             repeats = reader.read(unit)
             if following is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brainflix.artifacts.responses import Trials
+from brainflix.artifacts.responses import Trials, Window
 from brainflix.artifacts.stimuli import Array, Clips
 from brainflix.config.recipe import RidgeConfig
 from brainflix.learning.folds import group_folds
@@ -46,6 +46,7 @@ def fit_ridge(
     spaces: Mapping[str, TargetSpace],
     options: RidgeConfig,
     seed: int,
+    window: Window = "flatten",
 ) -> dict[str, RidgeTarget]:
     """Fit every target of a subject from one decomposition of its responses.
 
@@ -64,7 +65,9 @@ def fit_ridge(
     options : RidgeConfig
         Penalties and folds.
     seed : int
-        Of the folds.
+        Seed of the folds.
+    window : {"flatten", "mean"}
+        How responses become rows.
 
     Returns
     -------
@@ -72,9 +75,10 @@ def fit_ridge(
         By target.
     """
     training = trials.training
-    statistics = Standardization.of(trials.responses[training])
-    spectrum = decompose(statistics.apply(trials.responses[training]))
-    test = statistics.apply(trials.responses[~training])
+    rows_of = trials.features(window)  # (trial, feature)
+    statistics = Standardization.of(rows_of[training])
+    spectrum = decompose(statistics.apply(rows_of[training]))
+    test = statistics.apply(rows_of[~training])
     rows = clips.rows(trials.clip[training])
     folds = group_folds(clips.group[rows], options.folds, seed)
     scores = {t: s.scores(values[t])[rows].astype(np.float64) for t, s in spaces.items()}

@@ -9,11 +9,11 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from brainflix.config.recipe import RegressionConfig
 from brainflix.learning.batches import TrialBatch
 from brainflix.learning.losses import head_loss
 from brainflix.learning.training import configure
 from brainflix.models.residual_mlp import ResidualMLPConfig
+from brainflix.regression.options import ResidualNetworkOptions
 
 
 class RegressionModule(lightning.LightningModule):
@@ -30,7 +30,7 @@ class RegressionModule(lightning.LightningModule):
     components : mapping of str to int
         Scores of each target.
     options : mapping
-        The section :class:`brainflix.config.experiment.RegressionConfig`, as plain values.
+        The section :class:`brainflix.regression.options.ResidualNetworkOptions`, as plain values.
     """
 
     mean: Tensor
@@ -40,7 +40,7 @@ class RegressionModule(lightning.LightningModule):
         self, features: int, components: Mapping[str, int], options: Mapping[str, Any]
     ) -> None:
         super().__init__()
-        self.options = RegressionConfig(**options)
+        self.options = ResidualNetworkOptions(**options)
         self.save_hyperparameters(
             {
                 "features": features,

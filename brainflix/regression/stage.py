@@ -8,36 +8,38 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from brainflix.artifacts.responses import check_studies, check_trials, read_trials
-from brainflix.artifacts.stimuli import Array, Clips, Labels, read_clips
+from brainflix.artifacts.predicted import PREDICTIONS, Predicted, write_means, write_predicted
+from brainflix.artifacts.responses import Window, check_studies, check_trials, read_trials
+from brainflix.artifacts.stimuli import Clips, Labels, read_clips
 from brainflix.artifacts.store import (
     create,
     open_artifact,
     read_strings,
     staged_folder,
-    write_dataset,
     write_json,
 )
 from brainflix.artifacts.targets import read_target
+from brainflix.components import REGRESSORS
 from brainflix.config.recipe import RegressionConfig
 from brainflix.console import announce
 from brainflix.errors import ArtifactError, ConfigError
-from brainflix.learning.cohort import HISTORY, models
-from brainflix.learning.training import Curves
+from brainflix.learning.cohort import HISTORY, choose_validation, models
+from brainflix.learning.training import Curves, loss_change
 from brainflix.provenance import code_digest
-from brainflix.regression.fitting import Predicted, SharedTrials, TargetCohort, regress_cohort
+from brainflix.regression.cohort import SharedTrials, TargetCohort
+from brainflix.regression.regressor import Regressor
 
-PREDICTIONS = "predictions.h5"
 _OWNED = ("*.ckpt", HISTORY, "logs")
 
 
 def regress(
-    shared: Path,
+    shared: Path | None,
     responses: Mapping[str, Path],
     targets: Mapping[str, Mapping[str, Path]],
     stimuli: Mapping[str, Path],
     options: RegressionConfig,
     out: Path,
+    voxels: Mapping[str, Path] | None = None,
 ) -> None:
     """Fit on training trials and predict every head's target for each test trial.
 
@@ -46,10 +48,11 @@ def regress(
 
     Parameters
     ----------
-    shared : Path
-        The alignment's "shared" artifact. Its ``pooling`` says whether subjects share a network.
+    shared : Path or None
+        The alignment's "shared" artifact, whose ``pooling`` says whether subjects share a model;
+        None for a path without an alignment.
     responses : mapping of str to Path
-        "study/subject" to the "responses" artifact, for ridge.
+        "study/subject" to the "responses" artifact.
     targets : mapping of str to mapping of str to Path
         Study and target to the "target" artifact.
     stimuli : mapping of str to Path
@@ -58,6 +61,8 @@ def regress(
         The section; ``heads`` names the targets.
     out : Path
         The folder: checkpoints, ``predictions.h5``, ``history.json`` and ``logs``.
+    voxels : mapping of str to Path, optional
+        "study/subject" to a "voxels" artifact, which says where the voxels lie.
 
     Raises
     ------
@@ -76,7 +81,14 @@ def regress(
         study: {t: read_target(targets[study][t], clips[study]) for t in options.heads}
         for study in studies
     }
-    subjects, validation, pooling = read_shared(shared, responses, clips)
+    places = voxels or {}
+    if shared is None:
+        subjects = _unaligned(responses, places, clips)
+        validation, pooling = choose_validation(clips, options), options.pooling
+        window = options.window
+    else:
+        subjects, validation, pooling, window = read_shared(shared, responses, clips, places)
+    regressor: type[Regressor] = REGRESSORS[options.component]
 
     predicted: dict[str, Predicted] = {}
     curves: dict[str, Curves] = {}
@@ -88,8 +100,9 @@ def regress(
                 clips={study: clips[study] for study in own},
                 targets={study: values[study] for study in own},
                 validation=validation,
+                window=window,
             )
-            part, curves[name] = regress_cohort(cohort, options, folder, name)
+            part, curves[name] = regressor(options).fit(cohort, folder, name)
             predicted.update(part)
         write_json(
             folder / HISTORY,
@@ -101,18 +114,19 @@ def regress(
             configuration=options.model_dump(mode="json"),
             seed=options.seed,
             inputs=[
-                shared,
+                *([] if shared is None else [shared]),
                 *responses.values(),
                 *(path for paths in targets.values() for path in paths.values()),
                 *stimuli.values(),
+                *places.values(),
             ],
             code=code_digest(__name__),
         ) as file:
             file.attrs["pooling"] = pooling
-            _write_means(file, clips, values)
+            write_means(file, clips, values)
             for subject, predictions in predicted.items():
-                _write_predicted(file.create_group(subject), predictions)
-    announce("regress", f"{_summary(curves)}; leaves {out / PREDICTIONS}")
+                write_predicted(file.create_group(subject), predictions)
+    announce("regress", f"{loss_change(curves)}; leaves {out / PREDICTIONS}")
 
 
 def _check_heads(
@@ -136,9 +150,24 @@ def _check_heads(
             )
 
 
+def _unaligned(
+    responses: Mapping[str, Path], voxels: Mapping[str, Path], clips: Mapping[str, Clips]
+) -> dict[str, SharedTrials]:
+    """Read the subjects' responses for a path without an alignment."""
+    subjects = {}
+    for subject, source in responses.items():
+        trials = read_trials(source, subject, voxels.get(subject))
+        check_trials(trials, clips[trials.study])
+        subjects[subject] = SharedTrials(trials)
+    return subjects
+
+
 def read_shared(
-    path: Path, responses: Mapping[str, Path], clips: Mapping[str, Clips]
-) -> tuple[dict[str, SharedTrials], dict[str, Labels], str]:
+    path: Path,
+    responses: Mapping[str, Path],
+    clips: Mapping[str, Clips],
+    voxels: Mapping[str, Path],
+) -> tuple[dict[str, SharedTrials], dict[str, Labels], str, Window]:
     """Read the subjects' places in the shared space beside their responses.
 
     Returns
@@ -147,6 +176,8 @@ def read_shared(
     validation : dict of str to ndarray of str
         By study.
     pooling : str
+    window : {"flatten", "mean"}
+        How the alignment turned responses into rows; ridge sees the same ones.
 
     Raises
     ------
@@ -165,7 +196,7 @@ def read_shared(
                     where=path,
                     remedy="run the stage align with the same subjects",
                 )
-            trials = read_trials(source, subject)
+            trials = read_trials(source, subject, voxels.get(subject))
             check_trials(trials, clips[trials.study])
             group = file[subject]
             labels = {"clip": trials.clip, "run": trials.run, "split": trials.split}
@@ -177,45 +208,13 @@ def read_shared(
                     where=path,
                     remedy="run the stage align again",
                 )
-            subjects[subject] = SharedTrials(trials, group["shared"][()], group["input"][()])
+            own = group["input"][()] if "input" in group else None
+            subjects[subject] = SharedTrials(trials, group["shared"][()], own)
         validation = {s: np.array(read_strings(file[f"validation/{s}"])) for s in clips}
-        return subjects, validation, str(file.attrs["pooling"])
+        window: Window = "mean" if file.attrs.get("window") == "mean" else "flatten"
+        return subjects, validation, str(file.attrs["pooling"]), window
 
 
 def _subjects(file: h5py.File) -> list[str]:
     studies = [name for name in file if name != "validation"]
     return [f"{study}/{subject}" for study in studies for subject in file[study]]
-
-
-def _write_means(
-    file: h5py.File, clips: Mapping[str, Clips], values: Mapping[str, Mapping[str, Array]]
-) -> None:
-    """Write each target's mean over a study's training clips."""
-    for study, targets in values.items():
-        for target, found in targets.items():
-            mean = found[clips[study].training].mean(axis=0, dtype=np.float64)
-            axes = [f"axis{k}" for k in range(mean.ndim)]
-            name = f"training_mean/{study}/{target}"
-            write_dataset(file, name, mean.astype(np.float32), axes)
-
-
-def _write_predicted(group: h5py.Group, predicted: Predicted) -> None:
-    """Write a subject's predictions, averaged over each clip's repeats and of single trials."""
-    write_dataset(group, "clip", predicted.clip, ("clip",))
-    write_dataset(group, "trial_clip", predicted.trial_clip, ("trial",))
-    for kind, dim in (("averaged", "clip"), ("single", "trial")):
-        for estimator, targets in getattr(predicted, kind).items():
-            for target, values in targets.items():
-                axes = [f"axis{k}" for k in range(values.ndim - 1)]
-                write_dataset(group, f"{estimator}/{kind}/{target}", values, (dim, *axes))
-    for target, alpha in predicted.alphas.items():
-        for kind in ("averaged", "single"):
-            group[f"ridge/{kind}/{target}"].attrs["alpha"] = alpha
-
-
-def _summary(curves: Mapping[str, Curves]) -> str:
-    """Say by how much the network lowered the validation loss."""
-    first = [curve.values["validation_loss"][0] or 0.0 for curve in curves.values()]
-    kept = [curve.values["validation_loss"][curve.best] or 0.0 for curve in curves.values()]
-    change = 1 - sum(kept) / sum(first) if sum(first) else 0.0
-    return f"validation loss {change:.1%} below the start's"

@@ -17,7 +17,7 @@ from brainflix.evaluation.output import (
     shown_interval,
     shown_p,
 )
-from brainflix.metrics.catalogue import Note
+from brainflix.metrics.base import Note
 from brainflix.report.drawing.distributions import distribution
 from brainflix.report.evaluation_words import (
     BASELINES,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from brainflix.errors import ConfigError
-from brainflix.metrics.catalogue import Note
+from brainflix.metrics.base import Note
 from brainflix.metrics.catalogue import note as metric_note
 
 VARIANT_NAMES = {

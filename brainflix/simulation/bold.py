@@ -23,8 +23,8 @@ UNDERSHOOT_DELAY, UNDERSHOOT_WIDTH, UNDERSHOOT = 10.0, 1.0, 1 / 6  # s after the
 
 DRIFT = 0.8  # standard deviations over a run, in percent of baseline
 PHYSIOLOGY = 0.35
-RUN_GAIN = 0.08  # of the logarithm of the response's size, a run
-SCANNER_GAIN = 0.03  # of the logarithm of the baseline, a run
+RUN_GAIN = 0.08  # of the logarithm of the response's size, per run
+SCANNER_GAIN = 0.03  # of the logarithm of the baseline, per run
 
 
 def response_integral(time: Array, peak: float) -> Array:
@@ -41,6 +41,8 @@ def response_integral(time: Array, peak: float) -> Array:
         Time of the response's maximum, in s.
     """
     seconds = np.maximum(time, 0.0)
+    # A gamma density of shape k and scale w has its mode at (k - 1) w and the regularised
+    # incomplete gamma function as its integral.
     main = gammainc(1 + peak / WIDTH, seconds / WIDTH)
     later = peak + UNDERSHOOT_DELAY
     under = gammainc(1 + later / UNDERSHOOT_WIDTH, seconds / UNDERSHOOT_WIDTH)
@@ -53,6 +55,8 @@ def clip_response(time: Array, duration: float, peak: float) -> Array:
     The response is that to a drive of 1 that lasts for the clip, scaled to a maximum of 1.
     """
     grid = np.arange(0.0, peak + duration + 10.0, 0.05)
+    # The response to the whole clip is the integral over the clip's duration; its maximum over a
+    # fine grid scales it.
     scale = np.max(response_integral(grid, peak) - response_integral(grid - duration, peak))
     return (response_integral(time, peak) - response_integral(time - duration, peak)) / scale
 
@@ -70,6 +74,8 @@ def autoregressive_noise(volumes: int, coefficient: Array, rng: np.random.Genera
         Source of randomness.
     """
     noise = rng.standard_normal((volumes, coefficient.size))
+    # The first volume is drawn from the stationary distribution; innovations are scaled so that
+    # the variance stays 1 under x[t] = a x[t - 1] + innovation.
     noise[1:] *= np.sqrt(1 - coefficient**2)
     for volume in range(1, volumes):
         noise[volume] += coefficient * noise[volume - 1]
@@ -88,10 +94,11 @@ def correlated_noise(
     coefficient : ndarray, shape (voxel,)
         AR(1) coefficient of each voxel's own part; the shared part has their median.
     networks : ndarray, shape (network, voxel)
-        Weights of the shared courses, of squared sum at most 1 a voxel.
+        Weights of the shared courses, whose squares sum to at most 1 in each voxel.
     rng : numpy.random.Generator
         Source of randomness.
     """
+    # A voxel's own part has the variance that its shared courses leave of 1.
     own = np.sqrt(np.maximum(1 - (networks**2).sum(axis=0), 0))
     common = np.full(len(networks), np.median(coefficient))
     shared = autoregressive_noise(volumes, common, rng) @ networks
@@ -101,9 +108,12 @@ def correlated_noise(
 def slow_drift(volumes: int, voxels: int, rng: np.random.Generator) -> Array:
     """Draw drifts of unit variance on average: a slope and slow cosines, (volume, voxel)."""
     phase = (np.arange(volumes) + 0.5) / volumes
+    # Cosines of 0.7, 1.3 and 2.2 half cycles per run, the slower ones the larger, scaled so that
+    # their variances sum to 1: (volume, curve).
     curves = np.stack([np.cos(np.pi * phase * cycles) for cycles in (0.7, 1.3, 2.2)], axis=1)
     shape = curves / np.arange(1, 4)
     shape = (shape - shape.mean(axis=0)) / np.sqrt(shape.var(axis=0).sum())
+    # (volume, curve) @ (curve, voxel)
     return shape @ rng.standard_normal((3, voxels))
 
 
@@ -114,8 +124,11 @@ def physiology(volumes: int, repetition_time: float, rng: np.random.Generator) -
     than the volumes and appear at aliased frequencies, which wander.
     """
     time = np.arange(volumes) * repetition_time
+    # Slow fluctuations: a damped second-order autoregression without its first 50 volumes.
     breathing = lfilter([1.0], [1.0, -1.6, 0.7], rng.standard_normal(volumes + 50))[50:]
     course = breathing / max(float(np.std(breathing)), 1e-9)
+    # Breath (0.28 Hz) and pulse (1.05 Hz), sampled once per volume and so aliased; their phase is a
+    # random walk.
     for frequency in (0.28, 1.05):
         wander = np.cumsum(rng.normal(0.0, 0.3, volumes))
         cycle = 2 * np.pi * frequency * rng.uniform(0.9, 1.1) * time
@@ -182,7 +195,7 @@ def evoked_signal(
     volumes : int
         Length of the run.
     repetition_time : float
-        Seconds a volume.
+        Repetition time, in s.
     peak : ndarray, shape (voxel,)
         Haemodynamic delay of each voxel; voxels of equal delay are computed together.
 
@@ -190,8 +203,11 @@ def evoked_signal(
     -------
     ndarray, shape (volume, voxel)
     """
+    # Time of each volume since each clip's onset, (volume, presentation).
     since = np.arange(volumes)[:, None] * repetition_time - np.asarray(onsets)[None, :]
     signal = np.zeros((volumes, drive.shape[1]))
+    # Voxels of one delay have one set of response curves, which their drives weight and add up:
+    # (volume, presentation) @ (presentation, voxel).
     for delay in np.unique(peak):
         voxels = np.flatnonzero(peak == delay)
         signal[:, voxels] = clip_response(since, duration, float(delay)) @ drive[:, voxels]
@@ -214,7 +230,7 @@ def run_signal(
     physics : VoxelPhysics
         The voxels' properties.
     repetition_time : float
-        Seconds a volume.
+        Repetition time, in s.
     noise : float
         Scales the AR(1) noise and the physiological component.
     rng : numpy.random.Generator
@@ -229,11 +245,14 @@ def run_signal(
     """
     volumes, voxels = evoked.shape
     course = physiology(volumes, repetition_time, rng)
+    # In percent of the baseline: the response, whose size differs between runs, drift, the course
+    # that the brain shares, and noise.
     size = np.exp(rng.normal(0.0, RUN_GAIN))
     percent = size * physics.amplitude * evoked
     percent += DRIFT * slow_drift(volumes, voxels, rng)
     percent += noise * PHYSIOLOGY * course[:, None] * physics.loading
     random = correlated_noise(volumes, physics.coefficient, physics.networks, rng)
     percent += noise * physics.noise * random
+    # In scanner units; the baseline differs a little between runs.
     scale = np.exp(rng.normal(0.0, SCANNER_GAIN))
     return scale * physics.baseline * (1.0 + percent / 100.0), course

@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 AREAS = ("early", "intermediate", "what", "action", "place", "non_visual")
 SHAPE, VOXELS = (18, 22, 14), 2400  # the grid that suits this mean number of voxels
-SPACING = 8.0  # mm a voxel of that grid; a brain keeps its size when it has other voxels
+SPACING = 8.0  # mm per voxel of that grid; a brain keeps its size whatever its number of voxels
 
 _EARLY, _INTERMEDIATE, _ASSOCIATION = 0.22, 0.13, 0.28  # shares of a brain's voxels
 _SEES = {"what": ("object", "colour"), "action": ("motion",), "place": ("background",)}
@@ -58,7 +58,7 @@ class Anatomy:
     area: NDArray[np.int64]
 
     def coordinates(self) -> Array:
-        """Return positions as fractions of the grid, -1 to 1 an axis: right, front, up."""
+        """Return positions as fractions of the grid, -1 to 1 along each axis: right, front, up."""
         return 2 * (self.position + 0.5) / np.array(self.shape) - 1
 
     def mask(self) -> NDArray[np.bool_]:
@@ -118,7 +118,7 @@ def _random_field(shape: tuple[int, ...], sigma: float, rng: np.random.Generator
 
 
 def draw_anatomy(voxels: int, rng: np.random.Generator) -> Anatomy:
-    """Draw a brain: a bumpy ellipsoid whose areas are each of one piece, give or take a voxel.
+    """Draw a brain: a bumpy ellipsoid whose areas are each of one piece, but for single voxels.
 
     Early visual cortex lies at the back, intermediate areas before it, and before these the
     action area above, the place area low in the middle, and the what area low at the sides.
@@ -130,6 +130,8 @@ def draw_anatomy(voxels: int, rng: np.random.Generator) -> Anatomy:
     rng : numpy.random.Generator
         Source of randomness.
     """
+    # The grid is scaled with the number of voxels. Of its voxels, those nearest to the centre are
+    # the brain, by a distance with smooth noise that makes the ellipsoid bumpy.
     scale = (voxels / VOXELS) ** (1 / 3)
     shape = tuple(int(np.ceil(size * scale)) for size in SHAPE)
     count = round(voxels * float(rng.uniform(0.84, 1.2)))
@@ -137,13 +139,16 @@ def draw_anatomy(voxels: int, rng: np.random.Generator) -> Anatomy:
     radius = np.sqrt((grid**2).sum(axis=0)) + 0.03 * _random_field(shape, 2.0, rng)
     inside = np.sort(np.argsort(radius, axis=None, kind="stable")[:count])
 
+    # Coordinates of the brain's voxels; noise bends the borders between areas.
     x, y, z = grid.reshape(3, -1)[:, inside]
     depth = y + 0.08 * _random_field(shape, 2.0, rng).ravel()[inside]
     height = z + 0.10 * _random_field(shape, 2.0, rng).ravel()[inside]
     area = np.full(count, AREAS.index("non_visual"))
+    # Shares of the brain from the back to the front: early, intermediate, association.
     rank = np.argsort(np.argsort(depth, kind="stable"), kind="stable") / count
     area[rank < _EARLY + _INTERMEDIATE] = AREAS.index("intermediate")
     area[rank < _EARLY] = AREAS.index("early")
+    # The association band is divided into its upper part, and below that the middle and the sides.
     band = np.flatnonzero((rank >= _EARLY + _INTERMEDIATE) & (rank < 0.35 + _ASSOCIATION))
     upper = height[band] > np.quantile(height[band], 0.65)
     lower = band[~upper]
@@ -162,9 +167,13 @@ def _retinotopy(anatomy: Anatomy, rng: np.random.Generator) -> Array:
     """
     x, y, z = anatomy.coordinates().T
     count = x.size
+    # Polar coordinates of each field about the middle of the frame, as positions in the brain plus
+    # scatter: eccentricity by depth, angle by height over distance from the midline.
     eccentricity = np.clip((y + 1) / 0.9, 0, 1) ** 0.7 + rng.normal(0, 0.12, count)
     angle = np.arctan2(0.6 * z, np.abs(x) + 0.1) + rng.normal(0, 0.3, count)
     reach = 0.48 * np.clip(eccentricity, 0.02, 1)
+    # The left half of the brain (x < 0) sees the right half of the frame, and what is up in the
+    # brain is down in the frame.
     column = 0.5 - np.sign(x) * reach * np.cos(angle)
     row = 0.5 + reach * np.sin(angle)
     width = 0.05 + 0.08 * np.clip(eccentricity, 0, 1)
@@ -177,17 +186,21 @@ def draw_tuning(anatomy: Anatomy, rng: np.random.Generator) -> Tuning:
     field = _retinotopy(anatomy, rng)
     local = np.zeros((2, count, len(CHANNELS) + len(FLOWS)))
 
+    # Early voxels: weights of the channels that are mostly of one or two channels (a sparse
+    # Dirichlet distribution); channels that have a sign may be preferred either way.
     early = np.flatnonzero(anatomy.area == AREAS.index("early"))
     weights = rng.dirichlet(np.full(len(CHANNELS), 0.4), size=early.size)
     for channel in _SIGNED:
         weights[:, CHANNELS.index(channel)] *= rng.choice([-1.0, 1.0], size=early.size)
     local[0, early, : len(CHANNELS)] = weights
 
+    # Intermediate voxels: two random mixtures of all maps, and larger fields about the middle.
     middle = np.flatnonzero(anatomy.area == AREAS.index("intermediate"))
     local[:, middle] = rng.standard_normal((2, middle.size, local.shape[2]))
     field[middle, 2] = rng.uniform(0.2, 0.4, middle.size)
     field[middle, :2] = rng.uniform(0.3, 0.7, (middle.size, 2))
 
+    # Semantic voxels: random weights of the labels of their area's attributes.
     codes = np.zeros((count, len(levels())))
     attribute = np.array([name for name, _ in levels()])
     for area, names in _SEES.items():
@@ -206,10 +219,13 @@ def draw_physics(
     def smooth(sigma: float) -> Array:
         return _random_field(anatomy.shape, sigma, rng)[tuple(anatomy.position.T)]
 
+    # Logarithm of the response's size: a part of the subject, one that is smooth over the brain and
+    # one of each voxel. Haemodynamic delays are smooth in part too.
     subject = rng.normal(0.0, 0.07)
     size = subject + _SPREAD * (0.6 * smooth(1.5) + 0.8 * rng.standard_normal(count))
     lateness = 0.6 * smooth(2.0) + 0.8 * rng.standard_normal(count)
     peak = np.clip(5.0 + 0.7 * lateness, 3.5, 6.5)
+    # Smooth weights of the shared courses, whose squares sum to the shared part of the noise.
     networks = np.stack([smooth(2.0) for _ in range(_NETWORKS)])
     networks *= np.sqrt(_SHARED / (networks**2).sum(axis=0))
     time_constant = np.clip(2.0 + 0.4 * rng.standard_normal(count), 1.0, 3.5)  # s
@@ -227,7 +243,7 @@ def draw_physics(
 
 
 def draw_brain(options: SimulationConfig, subject: str) -> Brain:
-    """Draw the brain of a subject; it depends on the study's options and the label alone."""
+    """Draw the brain of a subject; it depends only on the study's options and the label."""
     anatomy = draw_anatomy(options.voxels, generator(options, "anatomy", subject))
     tuning = draw_tuning(anatomy, generator(options, "tuning", subject))
     physics = draw_physics(anatomy, tuning.driven, options, generator(options, "physics", subject))
@@ -236,6 +252,7 @@ def draw_brain(options: SimulationConfig, subject: str) -> Brain:
 
 def _field_weights(field: Array) -> Array:
     """Return Gaussian receptive fields over the map grid, each of sum 1: (voxel, GRID * GRID)."""
+    # A Gaussian over columns times one over rows.
     axis = (np.arange(GRID) + 0.5) / GRID
     column = np.exp(-((axis - field[:, :1]) ** 2) / (2 * field[:, 2:] ** 2))
     row = np.exp(-((axis - field[:, 1:2]) ** 2) / (2 * field[:, 2:] ** 2))
@@ -278,18 +295,25 @@ def neural_drive(
             expected=("clip", tuning.local.shape[2], GRID, GRID),
             found=(maps.shape, codes.shape),
         )
+    # Maps that have a sign stay as they are; energies and contrasts are compressed by a root. All
+    # are standardised over the reference clips and over places.
     signed = np.array([name in _SIGNED for name in (*CHANNELS, *FLOWS)])[:, None, None]
     values = np.where(signed, maps, np.sqrt(np.maximum(maps, 0))).astype(np.float64)
     mean = values[reference].mean(axis=(0, 2, 3), keepdims=True)
     values = (values - mean) / values[reference].std(axis=(0, 2, 3), keepdims=True)
 
+    # Semantic part: (clip, level) @ (level, voxel).
     drive = codes @ tuning.labels.T
+    # Local part: maps under each field, (clip, map, place) @ (place, voxel), and then two weighted
+    # sums of maps for each voxel, (set, clip, voxel), rectified in intermediate areas.
     local = np.flatnonzero(np.abs(tuning.local).sum(axis=(0, 2)) > 0)
     fields = _field_weights(tuning.field[local])
     pooled = values.reshape(*values.shape[:2], -1) @ fields.T  # (clip, map, voxel)
     sums = np.einsum("cmv,svm->scv", pooled, tuning.local[:, local], optimize=True)
     sums = np.where(tuning.rectified[local], np.maximum(sums, 0), sums)
     drive[:, local] += sums.sum(axis=0)
+    # Mean 0 and deviation 1 over the reference clips; rounded, so that the last bits of a
+    # platform's arithmetic do not reach the files.
     spread = np.where(tuning.driven, drive[reference].std(axis=0), 1.0)
     drive = np.where(tuning.driven, drive - drive[reference].mean(axis=0), 0.0)
     return np.round(drive / np.maximum(spread, 1e-12), 6)

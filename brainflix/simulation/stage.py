@@ -1,8 +1,8 @@
 """``brainflix simulate``: write a simulated study as a folder of BIDS derivatives.
 
-:func:`simulate_stimuli` leaves the movies and ``stimuli.tsv``; :func:`simulate_subject` leaves one
-subject's runs and its ``scans.tsv``. Each needs the options alone, so they may run side by side
-and in any order. The last file that each writes says that the others are there.
+:func:`simulate_stimuli` writes the movies and ``stimuli.tsv``; :func:`simulate_subject` writes one
+subject's runs and its ``scans.tsv``. Each needs only the options, so they may run at the same time
+and in any order. The last file that each writes shows that the others are complete.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ SPACE = "space-T1w"
 def simulate_stimuli(root: Path, options: SimulationConfig) -> None:
     """Write the stimuli of a simulated study: mp4 files, and last ``stimuli.tsv``.
 
-    A movie study has one mp4 a segment, an event-related one an mp4 a clip.
+    A movie study has one mp4 for each segment, an event-related one an mp4 for each clip.
 
     Parameters
     ----------
     root : Path
-        Folder of the study; made when it is not there. Stimuli of an earlier simulation go.
+        Folder of the study; created if missing. Stimuli of an earlier simulation are removed.
     options : SimulationConfig
         What to simulate.
 
@@ -77,19 +77,19 @@ def simulate_stimuli(root: Path, options: SimulationConfig) -> None:
         for clip in clips
     ]
     write_table(root / "stimuli.tsv", (*columns, *attributes), rows)
-    announce("simulate", f"leaves {len(clips)} clips in {len(files)} mp4 files in {root}/stimuli")
+    announce("simulate", f"wrote {len(clips)} clips in {len(files)} mp4 files in {root}/stimuli")
 
 
 def simulate_subject(root: Path, subject: str, options: SimulationConfig) -> None:
     """Write a subject's runs, masks, events and confounds, and last ``{subject}_scans.tsv``.
 
-    The truth goes to ``truth/{subject}.h5``, for tests. All of it depends on the options and the
-    label alone.
+    The truth goes to ``truth/{subject}.h5``, for tests. All of it depends only on the options
+    and the label.
 
     Parameters
     ----------
     root : Path
-        Folder of the study; made when it is not there. Runs of an earlier simulation go.
+        Folder of the study; created if missing. Runs of an earlier simulation are removed.
     subject : str
         Label, such as sub-01.
     options : SimulationConfig
@@ -98,7 +98,7 @@ def simulate_subject(root: Path, subject: str, options: SimulationConfig) -> Non
     Raises
     ------
     ConfigError
-        When the label is not one of BIDS.
+        When the label does not follow BIDS.
     StudyError
         When the folder holds files that no simulation wrote.
     """
@@ -124,7 +124,7 @@ def simulate_subject(root: Path, subject: str, options: SimulationConfig) -> Non
     write_table(root / subject / f"{subject}_scans.tsv", ("filename",), [(name,) for name in scans])
     announce(
         "simulate",
-        f"leaves {len(runs)} runs of {len(brain.anatomy.area)} voxels in {root}/{subject}",
+        f"wrote {len(runs)} runs of {len(brain.anatomy.area)} voxels in {root}/{subject}",
     )
 
 
@@ -188,10 +188,12 @@ def _write_run(
     write_bold(folder / f"{image}.nii.gz", signal, mask, affine, TR)
     write_json(folder / f"{image}.json", {"RepetitionTime": TR, "TaskName": run.task})
     write_nifti(folder / f"{stem}_{SPACE}_desc-brain_mask.nii.gz", mask.astype(np.uint8), affine)
+    # Confounds: the mean of all voxels, and cerebrospinal fluid that follows the shared course.
     fluid = 1200.0 + 12.0 * (course + 0.5 * rng.standard_normal(run.volumes))
     confounds = zip(signal.mean(axis=1).tolist(), fluid.tolist(), strict=True)
     table = folder / f"{stem}_desc-confounds_timeseries.tsv"
     write_table(table, ("global_signal", "csf"), list(confounds))
+    # A movie is one event of the whole segment; otherwise each clip is an event.
     if options.kind == "movie":
         duration = len(run.clips) * DURATION
         events = [(run.onsets[0], duration, "movie", clips[run.clips[0]].file)]

@@ -1,6 +1,6 @@
 """The plan of a simulated study: which clips exist, and what is shown when in which run.
 
-Clips depend on the options alone; the order of an event-related run also depends on the subject.
+Clips depend only on the options; the order of an event-related run also depends on the subject.
 Adding a subject therefore changes nothing that others see or hear.
 """
 
@@ -86,7 +86,7 @@ class SimulatedRun:
 
 
 def generator(options: SimulationConfig, *purpose: str | int) -> np.random.Generator:
-    """Return a random generator that depends on the study's seed, its kind and a purpose alone."""
+    """Return a random generator that depends only on the study's seed, its kind and a purpose."""
     text = "/".join(str(part) for part in (options.seed, options.kind, *purpose))
     return np.random.default_rng(list(hashlib.sha256(text.encode()).digest()))
 
@@ -143,11 +143,13 @@ def _run(
     clips: Sequence[int],
 ) -> SimulatedRun:
     TR = options.repetition_time
+    # The first clip starts with a volume.
     start = _volumes(LEAD, TR) * TR
     if options.kind == "movie":
         order = list(clips)
         onsets = [start + k * DURATION for k in range(len(order))]
     else:
+        # An order of this run alone, and gaps of whole volumes that are never shorter than a clip.
         rng = generator(options, "order", subject, group, repeat)
         order = [clips[k] for k in rng.permutation(len(clips))]
         gaps = np.maximum(rng.choice(INTERVALS, size=len(order) - 1), _volumes(DURATION, TR))
@@ -169,12 +171,13 @@ def study_runs(
     """Lay out the runs of a subject.
 
     A movie's clips follow each other without a gap, in the same order in each repeat. Events come
-    every 3 volumes on average (2 to 4), in an order of each run's own.
+    every 3 volumes on average (2 to 4), in an order that differs between runs.
     """
     runs: list[SimulatedRun] = []
     for position, (split, group) in enumerate(group_names(options)):
         members = [k for k, clip in enumerate(clips) if clip.group == group]
         repeats = options.train_repeats if split == "train" else options.test_repeats
+        # Training runs are numbered throughout, test runs from 1.
         first = position * repeats + 1 if split == "train" else 1
         runs += [
             _run(options, subject, split, first + repeat, group, repeat, members)

@@ -48,7 +48,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     "motion": MOTIONS,
 }
 
-FRAMES, SIZE, DURATION = 8, 64, 2.0  # frames a clip, pixels a side, seconds
+FRAMES, SIZE, DURATION = 8, 64, 2.0  # frames per clip, pixels per side, seconds
 
 _TRAVEL, _TURN, _GROWTH, _ORBIT = 26.0, 3.7, 1.5, 9.0  # pixels, radians, ratio, pixels
 
@@ -90,7 +90,7 @@ class Scene:
 
 
 def is_held_out(scene: Scene) -> bool:
-    """Tell whether a scene's combination is kept out of all training.
+    """Return whether a scene's combination is kept out of all training.
 
     One in eight pairs of object and colour is held out, and one in ten of background and motion.
     """
@@ -146,6 +146,8 @@ def _pyramid(x: Array, y: Array) -> Array:
 
 
 def _star(x: Array, y: Array) -> Array:
+    # A fifth of the plane about one point of the star, its mirror image folded onto it; the outline
+    # is then one straight line from the point to the dent, and the distance is that from the line.
     sector = 2 * np.pi / 5
     angle = np.abs((np.arctan2(x, -y) + sector / 2) % sector - sector / 2)
     radius = np.hypot(x, y)
@@ -199,33 +201,38 @@ def _soft(value: Array) -> Array:
 
 
 def _background(name: str, u: Array, v: Array, phase: Array) -> Array:
-    """Colour of a background at screen height ``v`` and panned column ``u``, both in 0-1 a frame.
+    """Return the colour of a background at height ``v`` and panned column ``u``, 0 to 1 per frame.
 
-    Returns an array of shape ``u.shape + (3,)`` in 0-255.
+    An array of shape ``u.shape + (3,)``, 0 to 255.
     """
     tau = 2 * np.pi
     if name == "sky":
+        # Two waves that add up make clouds where both are high.
         clouds = np.sin(tau * (1.1 * u + phase[0])) + np.sin(tau * (0.7 * u + 1.6 * v + phase[1]))
         mix = _soft(2.0 * (clouds - 0.9))[..., None]
         base = _rgb(96, 160, 228) + (v[..., None]) * _rgb(70, 45, 14)
         return base * (1 - 0.8 * mix) + _rgb(250, 250, 252) * 0.8 * mix
     if name == "meadow":
+        # A wavy horizon with stripes of grass below it.
         hill = 0.30 + 0.05 * np.sin(tau * (0.8 * u + phase[0]))
         ground = _soft((v - hill) * 18)[..., None]
         stripes = np.sin(tau * (1.5 * u + 1.2 * v + phase[1]))[..., None]
         grass = _rgb(70, 116, 44) + stripes * _rgb(12, 20, 8) - (v[..., None] - 0.5) * 40
         return (1 - ground) * _rgb(196, 222, 226) + ground * grass
     if name == "sea":
+        # A straight horizon with waves below it.
         water = _soft((v - 0.28) * 24)[..., None]
         waves = np.sin(tau * (3.2 * v + 0.25 * np.sin(tau * (u + phase[0])) + phase[1]))[..., None]
         deep = _rgb(18, 74, 122) + waves * _rgb(14, 28, 30) + (0.6 - v[..., None]) * 30
         return (1 - water) * _rgb(226, 206, 190) + water * deep
     if name == "desert":
+        # A wavy dune in front of a plain one.
         dune = 0.42 + 0.13 * np.sin(tau * (0.9 * u + phase[0]))
         near = _soft((v - dune) * 14)[..., None]
         shade = np.sin(tau * (1.2 * u - 0.9 * v + phase[1]))[..., None]
         far = _rgb(236, 206, 160)
         return (1 - near) * far + near * (_rgb(186, 134, 78) + shade * _rgb(22, 18, 12))
+    # Night: four stars, which come back on the other side of a panned frame.
     glow = np.zeros_like(u)
     for k in range(4):
         du = (u - phase[k] + 0.5) % 1.0 - 0.5
@@ -265,6 +272,8 @@ def centres(scene: Scene, frames: int = FRAMES) -> Array:
 
 def object_cells(scene: Scene, cells: int, frames: int = FRAMES) -> NDArray[np.bool_]:
     """Return which cells of a grid over the frame the object reaches, (frame, cells, cells)."""
+    # A cell is reached where its middle is nearer to the object's centre than the radius and about
+    # half of the cell's diagonal.
     x, y, radius, _ = (
         part[:, None, None] for part in _pose(scene, (np.arange(frames) + 0.5) / frames - 0.5)
     )
@@ -284,13 +293,15 @@ def render(scene: Scene, frames: int = FRAMES, size: int = SIZE) -> NDArray[np.u
     frames : int
         Frames, evenly spaced over the clip: frame k shows time (k + 0.5) / frames.
     size : int
-        Pixels a side.
+        Pixels per side.
 
     Returns
     -------
     ndarray of uint8, shape (frames, size, size, 3)
         RGB.
     """
+    # Screen coordinates of every pixel of every frame, 0 to 1, (frame, row, column), and the
+    # background panned by time.
     time = (np.arange(frames) + 0.5) / frames - 0.5
     axis = (np.arange(size) + 0.5) / size
     shape = (frames, size, size)
@@ -300,16 +311,20 @@ def render(scene: Scene, frames: int = FRAMES, size: int = SIZE) -> NDArray[np.u
     phase = np.random.default_rng(scene.seed).uniform(0.0, 1.0, 8)
     image = _background(scene.background, u + pan, v, phase)
 
+    # The object's own coordinates: centred, in units of its radius, and turned with it.
     x, y, radius, angle = (part[:, None, None] for part in _pose(scene, time))
     px, py = (u * SIZE - x) / radius, (v * SIZE - y) / radius
     ox = px * np.cos(angle) + py * np.sin(angle)
     oy = -px * np.sin(angle) + py * np.cos(angle)
+    # Signed distance from the outline in pixels gives the body's opacity, and a halo around it.
     distance = _SHAPES[scene.object](ox, oy) * radius * size / SIZE  # pixels of the frame
     halo = np.exp(-np.maximum(distance, 0.0) / 1.6)[..., None]
     body = _soft(-1.6 * distance)[..., None]
+    # Two shades in the object's frame, so that turning is visible, and light from a fixed place.
     tone = 0.5 + 0.5 * _soft(-3.5 * (oy + 0.12))  # the lower half is darker, in the object's frame
     light = np.clip(1.0 - 0.16 * (px + py), 0.7, 1.25)  # from the upper left, in the scene's frame
     paint = np.array(COLOURS[scene.colour], dtype=np.float64) * (tone * light)[..., None]
+    # The background darkens under the halo, and the body covers it.
     image = image * (1 - 0.55 * halo)
     image = image * (1 - body) + paint * body
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from brainflix.artifacts.store import atomic_path
 from brainflix.errors import DataError
 
-SLOPE = 0.25  # scanner units a step of the stored integers; a fiftieth of a voxel's noise
+SLOPE = 0.25  # scanner units per step of the stored integers; a fiftieth of a voxel's noise
 QUALITY = "12"  # constant rate factor of libx264: hardly visible loss
 
 
@@ -40,7 +40,7 @@ def write_nifti(
     slope : float
         What one step of the integers is worth.
     repetition_time : float, optional
-        Seconds a volume, of a four-dimensional image.
+        Repetition time in s, for a four-dimensional image.
     """
     header = nibabel.Nifti1Header()
     header.set_data_dtype(volume.dtype)
@@ -51,6 +51,8 @@ def write_nifti(
     header.set_zooms((*edges, repetition_time) if repetition_time is not None else edges)
     header.set_xyzt_units("mm", "sec")
     header.set_slope_inter(slope, 0.0)
+    # One file that holds header and data, which begin after the header's 348 bytes and 4 more; gzip
+    # writes neither a name nor a time, so that equal data give equal bytes.
     header["magic"], header["vox_offset"] = b"n+1", 352
     with atomic_path(path) as temporary, open(temporary, "wb") as raw:
         with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=raw, mtime=0) as packed:
@@ -78,7 +80,7 @@ def write_bold(
     affine : ndarray, shape (4, 4)
         From indices to mm.
     repetition_time : float
-        Seconds a volume.
+        Repetition time, in s.
     """
     if signal.shape[1] != np.count_nonzero(mask):
         raise DataError(
@@ -87,6 +89,7 @@ def write_bold(
             found=signal.shape,
             where=path,
         )
+    # (volume, voxel) into the mask's places of (volume, x, y, z), then volumes last, as in NIfTI.
     limits = np.iinfo(np.int16)
     stored = np.zeros((len(signal), *mask.shape), dtype=np.int16)
     stored[:, mask] = np.clip(np.rint(signal / SLOPE), limits.min, limits.max).astype(np.int16)
@@ -104,7 +107,7 @@ def write_video(path: Path, frames: NDArray[np.uint8], rate: int) -> None:
     frames : ndarray of uint8, shape (frame, height, width, 3)
         RGB; height and width even.
     rate : int
-        Frames a second.
+        Frames per second.
     """
     with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         options = {"crf": QUALITY, "preset": "fast", "bf": "0"}

@@ -29,7 +29,7 @@ def independent_units(groups: Sequence[str], ids: Sequence[str]) -> tuple[str, .
 def _unit_sums(values: Floats, units: Sequence[str]) -> tuple[Floats, Floats]:
     """Return the sum over each unit's clips, and their number."""
     if len(units) != len(values):
-        raise DataError("one unit a clip", expected=len(values), found=len(units))
+        raise DataError("one unit is needed for each clip", expected=len(values), found=len(units))
     names, member = np.unique(np.asarray(units), return_inverse=True)
     if len(names) < 2:
         raise DataError("too few units to resample", expected="at least 2", found=len(names))
@@ -54,6 +54,8 @@ def _draw_clusters(clusters: int, draws: int, seed: int) -> Iterator[NDArray[Any
     step = max(1, _BLOCK // clusters)
     for start in range(0, draws, step):
         count = min(step, draws - start)
+        # Draw row r's clusters, and count them all at once in a range of numbers of its own, (draw,
+        # cluster).
         chosen = rng.integers(clusters, size=(count, clusters), dtype=np.int32)
         chosen += np.arange(count, dtype=np.int32)[:, None] * clusters
         drawn = np.bincount(chosen.ravel(), minlength=count * clusters)
@@ -65,6 +67,8 @@ def bootstrap_means(
 ) -> NDArray[np.float64]:
     """Return the means over clips of bootstrap samples of units, (draws,)."""
     sums, sizes = _unit_sums(values, units)
+    # How often each unit is drawn times its sum and its number of clips: a mean over clips, not
+    # over units, (draw, unit) @ (unit, 2).
     columns = np.stack([sums, sizes], axis=1)
     drawn = np.concatenate(
         [part.astype(np.float64) @ columns for part in _resampled(len(sums), draws, seed)]
@@ -83,7 +87,7 @@ def bootstrap_interval(
     Parameters
     ----------
     values : ndarray of float64, shape (n,)
-        A score a clip.
+        One score for each clip.
     units : sequence of str, length n
         Clips of one unit are drawn together, see :func:`independent_units`.
     draws : int
@@ -144,6 +148,7 @@ def hierarchical_interval(
     """
     if not subjects:
         raise DataError("no subjects to resample", expected="at least 1", found=0)
+    # Means of each subject's own bootstrap samples, by independent seeds.
     seeds = np.random.SeedSequence(seed).spawn(len(subjects) + 1)
     means = np.stack(
         [
@@ -157,6 +162,7 @@ def hierarchical_interval(
     if count == 1 or not resample_subjects:
         units = min(len(set(s.units)) for s in subjects)
         return _percentiles(means.mean(axis=1), every, centre, units, confidence)
+    # Subjects are drawn with replacement in each sample, and their means averaged.
     rng = np.random.default_rng(seeds[0])
     chosen = rng.integers(count, size=(draws, count))
     drawn = np.take_along_axis(means, chosen, axis=1).mean(axis=1)
@@ -164,14 +170,14 @@ def hierarchical_interval(
 
 
 def sign_flip_p(differences: Floats, units: Sequence[str], draws: int, seed: int) -> float:
-    """Return the two-sided P value of a mean paired difference, flipping signs a unit.
+    """Return the two-sided P value of a mean paired difference, flipping signs unit by unit.
 
     P = (b + 1) / (B + 1), with b the flips whose absolute mean reaches the observed one.
 
     Parameters
     ----------
     differences : ndarray of float64, shape (n,)
-        One system's score less the other's, a clip.
+        One system's score less the other's, for each clip.
     units : sequence of str, length n
         Clips of one unit are flipped together, see :func:`independent_units`.
     draws : int
@@ -186,6 +192,7 @@ def sign_flip_p(differences: Floats, units: Sequence[str], draws: int, seed: int
     step = max(1, _BLOCK // len(sums))
     for start in range(0, draws, step):
         count = min(step, draws - start)
+        # Random bits as signs: 2 (bits @ sums) - total is the sum with signs of +1 and -1.
         packed = np.frombuffer(rng.bytes(-(-count * len(sums) // 8)), dtype=np.uint8)
         signs = np.unpackbits(packed, count=count * len(sums)).reshape(count, len(sums))
         flipped = 2 * (signs.astype(np.float64) @ sums) - sums.sum()
@@ -194,17 +201,13 @@ def sign_flip_p(differences: Floats, units: Sequence[str], draws: int, seed: int
 
 
 def false_discovery(p: Iterable[float]) -> list[float]:
-    """Return Benjamini and Hochberg's q of each of several P values.
+    """Return Benjamini and Hochberg's q of each of several P values, by scipy.
 
     Reporting what has q below 0.05 keeps the expected share of false findings among those reported
     below 0.05 (Benjamini and Hochberg 1995; valid also under positive dependence, such as between
     metrics of the same clips: Benjamini and Yekutieli 2001, doi 10.1214/aos/1013699998).
     """
-    found = np.asarray([*p], dtype=np.float64)
-    if found.size == 0:
-        return []
-    order = np.argsort(found, kind="stable")[::-1]
-    scaled = found[order] * len(found) / np.arange(len(found), 0, -1)
-    q = np.empty_like(found)
-    q[order] = np.minimum.accumulate(np.minimum(scaled, 1.0))
-    return [float(value) for value in q]
+    from scipy.stats import false_discovery_control
+
+    values = [*p]
+    return [float(q) for q in false_discovery_control(values, method="bh")] if values else []

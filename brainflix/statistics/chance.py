@@ -26,7 +26,7 @@ class PairBlocks:
     Attributes
     ----------
     rows : ndarray of int64, shape (block, clip)
-        The clips of each block; no clip stands in two.
+        The clips of each block; no clip is in two.
     scores : ndarray of float64, shape (block, clip, clip)
         Entry (g, i, j): reconstruction ``rows[g, i]`` against clip ``rows[g, j]``.
     """
@@ -38,7 +38,9 @@ class PairBlocks:
         blocks, size = self.rows.shape
         if self.scores.shape != (blocks, size, size):
             raise DataError(
-                "scores of pairs", expected=(blocks, size, size), found=self.scores.shape
+                "scores of pairs have another shape",
+                expected=(blocks, size, size),
+                found=self.scores.shape,
             )
 
 
@@ -59,7 +61,7 @@ class Scores:
     lower : bool
         Whether less is better.
     whole : float or None
-        The value of a score of the whole set, which has none a clip.
+        The value of a score of the whole set, which has no value for single clips.
     rows : ndarray of int64, or None
         The clips that were scored, where not all were; ``own`` and the rest are of these alone.
     """
@@ -75,7 +77,9 @@ class Scores:
     def __post_init__(self) -> None:
         n = len(self.own)
         if self.others is not None and self.others.shape != (n, n):
-            raise DataError("scores of pairs", expected=(n, n), found=self.others.shape)
+            raise DataError(
+                "scores of pairs have another shape", expected=(n, n), found=self.others.shape
+            )
 
     @property
     def value(self) -> float:
@@ -92,6 +96,7 @@ class Scores:
         total, count = 0.0, 0
         for block in self._as_blocks():
             size = block.rows.shape[1]
+            # Everything in the block but its diagonal.
             total += float(block.scores.sum() - np.einsum("gii->", block.scores))
             count += len(block.rows) * size * (size - 1)
         if count == 0:
@@ -107,6 +112,7 @@ class Scores:
         """Return the mean scores of random pairings, in which each clip serves once, (draws,)."""
         rng = np.random.default_rng(seed)
         blocks = self._as_blocks()
+        # Blocks are permuted each for itself; clips that are in no block keep their own scores.
         totals = np.zeros(draws)
         for block in blocks:
             totals += _permuted_sums(block.scores, draws, int(rng.integers(2**31)))
@@ -117,7 +123,7 @@ class Scores:
 
 
 def of_matrix(matrix: Floats, pairs: bool, **facts: Any) -> Scores:
-    """Return the scores of a matrix (reconstruction, clip); its own ones alone without pairs."""
+    """Return the scores of a matrix (reconstruction, clip); without pairs only the diagonal."""
     return Scores(np.diagonal(matrix).copy(), matrix if pairs else None, facts=facts)
 
 
@@ -151,12 +157,14 @@ def chance_level(scores: Scores, permutations: int, seed: int) -> Chance:
     Raises
     ------
     DataError
-        Where the scores of other pairs are lacking.
+        Where scores against other clips are missing.
     """
     n = len(scores.own)
+    # Among all pairings, a reconstruction meets its own clip in one of n.
     mean = scores.mismatched() * (1 - 1 / n) + scores.value / n
     means = scores.permuted_means(permutations, seed)
     sign = -1.0 if scores.lower else 1.0
+    # Means equal but for rounding count as reached.
     reached = means * sign >= scores.value * sign - 1e-12 * max(1.0, abs(scores.value))
     return Chance(float(mean), (int(reached.sum()) + 1) / (permutations + 1), permutations)
 
@@ -164,10 +172,12 @@ def chance_level(scores: Scores, permutations: int, seed: int) -> Chance:
 def _permuted_sums(scores: Floats, draws: int, seed: int) -> Floats:
     """Return sums over blocks of scores (block, clip, clip) under random orders, (draws,)."""
     size = scores.shape[1]
+    # Small blocks: all orders are listed once, and each block draws one of their sums.
     if size <= _LISTED:
         orders = np.array([*orders_of(range(size))])
         sums = scores[:, np.arange(size), orders].sum(axis=-1)  # (block, order)
         return _drawn_sums(sums, draws, np.random.default_rng(seed))
+    # Large blocks: orders are drawn, (draw, clip), and index the scores.
     totals, rows = np.zeros(draws), np.arange(size)
     for k, block in enumerate(scores):
         start = 0
@@ -199,7 +209,7 @@ def _draw_orders(size: int, draws: int, seed: int) -> Iterator[NDArray[Any]]:
 
 
 def _drawn_sums(choices: Floats, draws: int, rng: np.random.Generator) -> Floats:
-    """Return sums of one choice a row of (row, choice), drawn anew for each of ``draws``."""
+    """Return sums over rows of one random choice from each row of (row, choice), (draws,)."""
     rows, options = choices.shape
     step = max(1, _BLOCK // rows)
     return np.concatenate(
@@ -218,10 +228,12 @@ def block_sample(n: int, size: int, seed: int) -> list[NDArray[np.int64]]:
     Returns
     -------
     list of ndarray of int64, shape (block, clip)
-        One array a length; together they hold every clip once. Rows are in ascending order.
+        One array for each length of block; together they hold every clip once. Rows are in
+        ascending order.
     """
     if not 2 <= size <= n:
-        raise DataError("clips a block", expected=f"2 to {n}", found=size)
+        raise DataError("the blocks have an impossible size", expected=f"2 to {n}", found=size)
+    # A random order, cut into parts of nearly equal length.
     order = np.random.default_rng(seed).permutation(n)
     parts = [np.sort(part) for part in np.array_split(order, max(1, n // size))]
     lengths = sorted({len(part) for part in parts})

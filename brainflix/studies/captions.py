@@ -1,4 +1,4 @@
-"""Captions that lie beside a study, in a JSON file, for studies that are published without."""
+"""Captions in a JSON file next to a study, for studies that are published without captions."""
 
 from __future__ import annotations
 
@@ -30,12 +30,15 @@ def read_json_object(path: Path, what: str) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict):
         raise StudyError(
-            f"{what} are no JSON object", expected="{...}", found=type(content).__name__, where=path
+            f"{what} are not a JSON object",
+            expected="{...}",
+            found=type(content).__name__,
+            where=path,
         )
     return content
 
 
-def texts(value: object, where: object) -> tuple[str, ...]:
+def caption_texts(value: object, where: object) -> tuple[str, ...]:
     """Return one text or a list of texts as a tuple.
 
     Raises
@@ -43,15 +46,15 @@ def texts(value: object, where: object) -> tuple[str, ...]:
     StudyError
         When it is neither.
     """
-    found = [value] if isinstance(value, str) else value
-    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+    entries = [value] if isinstance(value, str) else value
+    if not isinstance(entries, list) or not all(isinstance(text, str) for text in entries):
         raise StudyError(
-            "captions are no texts", expected='["a cat runs", ...]', found=value, where=where
+            "captions are not texts", expected='["a cat runs", ...]', found=value, where=where
         )
-    return tuple(text.strip() for text in found if text.strip())
+    return tuple(text.strip() for text in entries if text.strip())
 
 
 def read_captions(path: Path) -> Mapping[str, tuple[str, ...]]:
     """Return the captions of each clip from a JSON object of clip names to texts."""
     content = read_json_object(path, "captions")
-    return {clip: texts(value, f"{path}, {clip}") for clip, value in content.items()}
+    return {clip: caption_texts(value, f"{path}, {clip}") for clip, value in content.items()}

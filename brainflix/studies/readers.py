@@ -1,44 +1,47 @@
-"""The registry of study readers, and the two ways into a study."""
+"""The ways into a study: its reader's class, its options, the study itself, and its files.
+
+Readers are components (:data:`brainflix.components.READERS`): a name, its own options (the class
+attribute ``Options``) and a module that is imported when its name is used. This module imports none
+of them, so that a change in one reader concerns those stages alone that use it.
+"""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator
 from pathlib import Path
 
-from brainflix.components import Registry
+from brainflix.components import READERS
+from brainflix.config.base import Section
 from brainflix.config.studies import StudySource
-from brainflix.studies.study import Study
-
-MODULES = {
-    "arrays": "brainflix.studies.estimates.arrays",
-    "bids": "brainflix.studies.bids.study",
-    "bold_moments": "brainflix.studies.published.bold_moments.study",
-    "bold5000": "brainflix.studies.published.bold5000",
-    "cc2017": "brainflix.studies.published.cc2017.study",
-    "had": "brainflix.studies.published.had.study",
-    "glmsingle": "brainflix.studies.estimates.glmsingle",
-    "god": "brainflix.studies.published.god",
-    "mosaic": "brainflix.studies.published.mosaic",
-}
+from brainflix.studies.options import validate_options
+from brainflix.studies.study import Study, StudyForms
 
 
-class Readers(Registry[type[Study]]):
-    """The registry of readers; the module of one of ours is imported when its name is used."""
+def reader_class(source: StudySource) -> type[Study]:
+    """Return the class that reads a study: the reader's, or that of the form on disk.
 
-    def __getitem__(self, name: str) -> type[Study]:
-        if name in MODULES:
-            importlib.import_module(MODULES[name])
-        return super().__getitem__(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter({**MODULES, **self._entries})
-
-    def __contains__(self, name: object) -> bool:
-        return name in MODULES or super().__contains__(name)
+    Raises
+    ------
+    ConfigError
+        For an unknown reader or form.
+    """
+    reader: type[Study] | type[StudyForms] = READERS[source.reader]
+    return reader.choose(source) if issubclass(reader, StudyForms) else reader
 
 
-READERS = Readers("study reader")
+def reader_options(source: StudySource) -> Section:
+    """Return the options of a study's reader, validated; no file of the study is opened.
+
+    The reader ``arrays`` can take its options from a YAML file, which is read.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown reader, form or option, or an impossible value: with the full name of the
+        key, the nearest known option and the list of options.
+    """
+    reader = reader_class(source)
+    where = f"options of study {source.root}"
+    return validate_options(reader.Options, reader.given_options(source), source.reader, where)
 
 
 def open_study(source: StudySource) -> Study:
@@ -49,7 +52,7 @@ def open_study(source: StudySource) -> Study:
     ConfigError
         For an unknown reader or an unknown option of the reader.
     """
-    return READERS[source.reader](source)
+    return reader_class(source)(source)
 
 
 def source_files(source: StudySource, subject: str | None = None) -> list[Path]:
@@ -61,6 +64,6 @@ def source_files(source: StudySource, subject: str | None = None) -> list[Path]:
     Raises
     ------
     StudyError
-        When the study or the subject is not there, or a link leads out of the study.
+        When the study or the subject does not exist, or a link leads out of the study.
     """
     return open_study(source).checked_files(subject)

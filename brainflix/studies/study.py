@@ -8,13 +8,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
+from brainflix.config.base import Section
 from brainflix.config.studies import StudySource
-from brainflix.errors import StudyError, _require
+from brainflix.errors import ConfigError, StudyError, _require
 from brainflix.formats.links import refuse_links_out
 from brainflix.formats.voxel_space import VoxelSpace
+from brainflix.studies.options import NoOptions, validate_options
 
 SPLITS = ("train", "test")
 _CLIP_ID = re.compile(r"^\w[\w.+-]*$")
@@ -168,7 +171,7 @@ class Run:
             _require(
                 len(self.events) == self.n_volumes,
                 "rows and trials differ in number",
-                expected=f"{len(self.events)} rows, one a trial",
+                expected=f"{len(self.events)} rows, one for each trial",
                 found=self.n_volumes,
                 where=where,
             )
@@ -199,11 +202,31 @@ class Study(ABC):
     ----------
     source : StudySource
         Root folder (or file) and the reader's own options.
+
+    Attributes
+    ----------
+    Options : type of Section
+        The reader's options; a subclass names its own.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown option or an impossible value.
     """
+
+    Options: ClassVar[type[Section]] = NoOptions
 
     def __init__(self, source: StudySource) -> None:
         self.root = Path(source.root)
         self.links_to = source.links_to
+        where = f"options of study {source.root}"
+        given = self.given_options(source)
+        self.options: Any = validate_options(self.Options, given, source.reader, where)
+
+    @classmethod
+    def given_options(cls, source: StudySource) -> Mapping[str, Any]:
+        """Return the options as they are given, not yet validated."""
+        return source.options
 
     @abstractmethod
     def subjects(self) -> tuple[str, ...]:
@@ -262,6 +285,36 @@ class Study(ABC):
         None means that they are to be decoded from ``clip.path``.
         """
         return None
+
+
+class StudyForms:
+    """A study that is published in several forms; the option ``form`` names the one on disk.
+
+    Attributes
+    ----------
+    FORMS : mapping of str to type of Study
+        The reader of each form; the first is the default.
+    """
+
+    FORMS: ClassVar[Mapping[str, type[Study]]]
+
+    @classmethod
+    def choose(cls, source: StudySource) -> type[Study]:
+        """Return the reader of the form that the options name.
+
+        Raises
+        ------
+        ConfigError
+            For an unknown form.
+        """
+        form = source.options.get("form", next(iter(cls.FORMS)))
+        if not isinstance(form, str) or form not in cls.FORMS:
+            raise ConfigError(
+                f"unknown form of the study: {form!r}",
+                expected="one of " + ", ".join(cls.FORMS),
+                where=f"options.form of study {source.root}",
+            )
+        return cls.FORMS[form]
 
 
 def check_groups(clips: Sequence[Clip]) -> None:

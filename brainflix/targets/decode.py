@@ -56,7 +56,7 @@ def decode_excerpts(
     excerpts : sequence of Excerpt
         In any order; they may overlap.
     options : StimuliConfig
-        Frames a clip, height and width.
+        Frames per clip, height and width.
 
     Yields
     ------
@@ -73,6 +73,8 @@ def decode_excerpts(
     open_clips: dict[int, Frames] = {}
     filled: dict[int, int] = defaultdict(int)
     last: tuple[object, Frames] = (None, np.empty(0, np.uint8))
+    # (excerpt, frame) times in one list: the video is decoded once, and a clip is passed on as soon
+    # as its last frame is decoded, so few are held
     for index, frame in frames_at(path, times.reshape(-1)):
         if frame is not last[0]:
             last = (frame, resize_frame(frame, options.height, options.width))
@@ -93,7 +95,7 @@ def sample_array(frames: ArrayLike, options: StimuliConfig, where: object = None
     frames : array-like of uint8, shape (frame, height, width, 3)
         Frames evenly spaced over the clip; a single one is a picture and becomes a still.
     options : StimuliConfig
-        Frames a clip, height and width.
+        Frames per clip, height and width.
     where : object, optional
         The clip, for the error message.
 
@@ -109,6 +111,7 @@ def sample_array(frames: ArrayLike, options: StimuliConfig, where: object = None
             found=f"{array.dtype}, {array.shape}",
             where=where,
         )
+    # the stored frames on screen at the middles of equal parts; each is resized once
     chosen = np.floor(frame_times(0.0, len(array), options.frames)).astype(int)
     small = {k: resize_frame(array[k], options.height, options.width) for k in set(chosen.tolist())}
     return np.stack([small[k] for k in chosen.tolist()])
@@ -117,7 +120,7 @@ def sample_array(frames: ArrayLike, options: StimuliConfig, where: object = None
 def _decode_all(
     study: Study, clips: Sequence[Clip], options: StimuliConfig
 ) -> Iterator[tuple[int, Frames]]:
-    """Yield every clip's index and frames, a source file at a time."""
+    """Yield every clip's index and frames, one source file at a time."""
     by_file: dict[Path, list[int]] = defaultdict(list)
     for index, clip in enumerate(clips):
         held = study.frames(clip)
@@ -147,7 +150,7 @@ def _check(clips: Sequence[Clip], where: object) -> float:
 
 
 def _write_labels(file: h5py.File, clips: Sequence[Clip]) -> None:
-    """Write what is known of each clip beside its frames."""
+    """Write what is known of each clip next to its frames."""
     write_dataset(file, "clip", [clip.id for clip in clips], ["clip"])
     captions = [json.dumps(list(clip.captions), ensure_ascii=False) for clip in clips]
     write_dataset(file, "captions", captions, ["clip"])
@@ -201,4 +204,4 @@ def decode_study(source: StudySource, options: StimuliConfig, out: Path) -> None
     announce("decode", f"reads the clips of {source.root} ({source.reader})")
     count = write_stimuli(study, options, Path(out), where=source.root)
     size = f"{options.frames} frames of {options.height} x {options.width}"
-    announce("decode", f"leaves {count} clips of {size} in {out}")
+    announce("decode", f"writes {count} clips of {size} in {out}")

@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.components import Registry
 from brainflix.errors import DataError
 
 
@@ -112,9 +111,6 @@ class Encoder(ABC):
         """Return (clip, ...), float32."""
 
 
-ENCODERS: Registry[type[Encoder]] = Registry("encoder")
-
-
 def _mean_by_clip(rows: NDArray[np.float32], owners: NDArray[np.int64]) -> NDArray[np.float32]:
     """Average the rows of each clip; owners are sorted and leave no clip out."""
     starts = np.flatnonzero(np.diff(owners, prepend=-1))
@@ -127,7 +123,6 @@ def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
-@ENCODERS.register("clip_image")
 class ClipImage(Encoder):
     """CLIP image embedding of a clip, (dim,).
 
@@ -153,7 +148,6 @@ class ClipImage(Encoder):
         return _unit(_mean_by_clip(rows, np.repeat(np.arange(clips), frames)))
 
 
-@ENCODERS.register("clip_text")
 class ClipText(Encoder):
     """CLIP text embedding of a clip's captions, (dim,): mean of unit vectors, of unit length."""
 
@@ -172,7 +166,6 @@ class ClipText(Encoder):
         return _unit(_mean_by_clip(self.model.embed_texts(texts).cpu().numpy(), owners))
 
 
-@ENCODERS.register("text_conditioning")
 class TextConditioning(Encoder):
     """What the generator's denoiser attends to, (token, dim): the mean over a clip's captions."""
 
@@ -191,7 +184,6 @@ class TextConditioning(Encoder):
         return _mean_by_clip(self.model.encode(texts).cpu().numpy(), owners)
 
 
-@ENCODERS.register("video_latents")
 class VideoLatents(Encoder):
     """The generator's VAE latents, (4, frame, h, w): the posterior's mean, scaled."""
 
@@ -211,7 +203,6 @@ class VideoLatents(Encoder):
         return self.model.encode(torch.from_numpy(batch.frames)).cpu().numpy()
 
 
-@ENCODERS.register("captions")
 class CaptionTokens(Encoder):
     """A captioner's vision tokens of a clip's middle frame, (token, dim).
 

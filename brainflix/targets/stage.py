@@ -17,11 +17,12 @@ from brainflix.artifacts.store import (
     reserve_dataset,
     write_dataset,
 )
+from brainflix.components import ENCODERS
 from brainflix.config.recipe import TargetConfig
 from brainflix.console import announce, track
 from brainflix.errors import ConfigError, DataError
 from brainflix.provenance import code_digest
-from brainflix.targets.encoders import ENCODERS, ClipBatch, Encoder
+from brainflix.targets.encoders import ClipBatch, Encoder
 
 _BATCH = 16  # clips in memory at a time
 

@@ -62,7 +62,7 @@ def test_a_killed_writer_leaves_no_artifact(tmp_path):
     code = """
 import sys, time
 import numpy as np
-from brainflix import artifacts
+from brainflix.artifacts import store as artifacts
 with artifacts.create(sys.argv[1], "responses") as file:
     file["rows"] = np.zeros((1000, 1000))
     file.flush()

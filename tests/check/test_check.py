@@ -205,7 +205,7 @@ def test_what_the_stages_would_refuse_fails_by_configuration(capsys, study, tmp_
     assert brainflix("check", "later", "--config", path) == 0
     assert "simulated" in capsys.readouterr().out
     assert brainflix("check", "lost", "--config", path) == 2
-    assert "the study is not there" in capsys.readouterr().out
+    assert "the study does not exist" in capsys.readouterr().out
     assert brainflix("check", "other", "--config", path) == 2
     assert "later, lost, mine" in capsys.readouterr().err
 
@@ -231,7 +231,7 @@ def test_the_table_is_for_a_person(capsys, study, monkeypatch):
     break_mask(study)
     assert brainflix("check", "--root", study) == 2
     text = capsys.readouterr().out
-    for words in ("sub-01", "5/2", "6/2", "1-2/2", "A run would fail", "1 to mend", "what to do"):
+    for words in ("sub-01", "5/2", "6/2", "1-2/2", "A run would fail", "1 problem", "what to do"):
         assert words in text
     assert "Ready to run" not in text
     assert "…" not in text  # nothing is cut off on a narrow screen

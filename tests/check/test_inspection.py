@@ -100,7 +100,7 @@ def test_files_of_other_people(tmp_path):
         ("b.nii.gz", "NIfTI (4, 5, 6, 7) int16", "2 x 2 x 3 mm", "7 volumes, TR 1.75 s"),
         ("c.npz", "betas (7, 20) float32", "order (7,) int64"),
         ("d.npy", "one array (7, 20) float32"),
-        ("e.h5", "no artifact of brainflix", "group/x (7, 20) float32"),
+        ("e.h5", "not an artifact of brainflix", "group/x (7, 20) float32"),
         ("f.mp4", "video of 2.00 s", "32 x 32", "4 frames/s"),
         ("metrics.json", "movie/sub-01", "0.900 (0.800-0.950), chance 0.500, n 40"),
         ("events.tsv", "2 lines of 2 columns: onset, duration"),

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from brainflix import config
 from brainflix.artifacts import store as artifacts
-from brainflix.cli import app as cli
+from brainflix.cli import main as cli
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = shlex.split(
@@ -62,7 +62,7 @@ def test_help_imports_nothing_heavy():
     code = f"""
 import sys
 sys.argv = ["brainflix", "--help"]
-from brainflix.cli.app import main
+from brainflix.cli.main import main
 try:
     main()
 except SystemExit:
@@ -248,7 +248,7 @@ def test_the_log_holds_everything_and_the_terminal_the_message(tmp_path):
 
 
 def test_a_defect_keeps_its_traceback_and_ends_with_exit_code_1(tmp_path):
-    code = "from brainflix import cli; cli.config.load_config = None; cli.main()"
+    code = "from brainflix import config; from brainflix.cli import main as cli; config.load_config = None; cli.main()"
     result = subprocess.run(
         [sys.executable, "-c", code, "validate"], capture_output=True, text=True, cwd=tmp_path
     )

@@ -15,7 +15,7 @@ from brainflix.errors import DataError
 from brainflix.evaluation.baselines import grey_clip, repeated
 from brainflix.evaluation.scoring import Scorer, add_q, over_subjects, paired, score_system
 from brainflix.metrics.catalogue import MODEL_FREE, usable
-from brainflix.metrics.networks import Judges
+from brainflix.metrics.models import MetricModels
 
 SHAPE = (7, 3, 16, 20, 3)
 
@@ -102,8 +102,8 @@ def test_clips_on_disk_score_as_clips_in_memory(frames: np.ndarray, tmp_path: Pa
         file["frames"] = predicted[:, :, ::2, ::2]
     with h5py.File(tmp_path / "predicted.h5") as file:
         smaller = FrameStore.open(file["frames"])
-    metrics, _ = usable([name.replace("50way", "3way") for name in MODEL_FREE], Judges())
-    scorer = Scorer(metrics, Judges(), OPTIONS)
+    metrics, _ = usable([name.replace("50way", "3way") for name in MODEL_FREE], MetricModels())
+    scorer = Scorer(metrics, MetricModels(), OPTIONS)
     grey = repeated(grey_clip(SHAPE[1:]), 7)
     from_disk = score_system(
         scorer, clips(stores(frames, tmp_path)["flat"]), smaller, {"grey": grey}
@@ -124,8 +124,8 @@ def test_large_sets_have_their_baselines_on_some_clips(
     from brainflix.evaluation import scoring
 
     monkeypatch.setattr(scoring, "_BASELINE_SAMPLES", 4 * frames[0].size)
-    metrics, _ = usable(("psnr", "identification@pixel"), Judges())
-    scorer = Scorer(metrics, Judges(), OPTIONS)
+    metrics, _ = usable(("psnr", "identification@pixel"), MetricModels())
+    scorer = Scorer(metrics, MetricModels(), OPTIONS)
     found = score_system(scorer, clips(frames), frames[::-1], {"copy": frames})
     entry = found.entries["psnr"]
     assert entry["baseline_clips"] == 4
@@ -138,8 +138,8 @@ def test_large_sets_have_their_baselines_on_some_clips(
 
 def test_systems_are_set_beside_each_other(frames: np.ndarray) -> None:
     rng = np.random.default_rng(2)
-    metrics, _ = usable(("psnr", "mse"), Judges())
-    scorer = Scorer(metrics, Judges(), OPTIONS)
+    metrics, _ = usable(("psnr", "mse"), MetricModels())
+    scorer = Scorer(metrics, MetricModels(), OPTIONS)
     true = clips(frames)
     found = {}
     for name, spread in (("good", 20), ("bad", 90)):
@@ -187,19 +187,19 @@ class Watched:
 
 def test_clips_are_read_a_few_at_a_time_and_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     from brainflix.clips import clips as clips_module
-    from brainflix.metrics import motion as motion_metrics
+    from brainflix.metrics import optical_flow
     from brainflix.metrics import pairwise as pairs
 
     true, predicted = np.random.default_rng(0).integers(0, 256, (2, 24, *SHAPE[1:]), dtype=np.uint8)
     one = true[0].nbytes
     for module, name in ((clips_module, "_READ"), (pairs, "_READ"), (pairs, "_HELD")):
         monkeypatch.setattr(module, name, 4 * one)
-    monkeypatch.setattr(motion_metrics, "_FLOW_PIXELS", 10 * true[0, 0, ..., 0].size * 2)
+    monkeypatch.setattr(optical_flow, "_FLOW_PIXELS", 10 * true[0, 0, ..., 0].size * 2)
     watched = Watched(true), Watched(predicted)
     names = tuple(map(str, range(24)))
-    metrics, _ = usable([name.replace("50way", "3way") for name in MODEL_FREE], Judges())
+    metrics, _ = usable([name.replace("50way", "3way") for name in MODEL_FREE], MetricModels())
     found = score_system(
-        Scorer(metrics, Judges(), OPTIONS), Clips(watched[0], names, names), watched[1], {}
+        Scorer(metrics, MetricModels(), OPTIONS), Clips(watched[0], names, names), watched[1], {}
     )
     assert found.entries["ssim@rgb"]["sampled_pairs"] == 24 * 3
     assert found.entries["epe"]["n"] == 5

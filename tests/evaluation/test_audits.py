@@ -22,7 +22,6 @@ from brainflix.evaluation.audit import (
 from brainflix.evaluation.baselines import (
     FirstFrames,
     mean_clip,
-    other_clips,
     random_training,
     thumbnails,
 )
@@ -171,20 +170,9 @@ def test_stills_show_their_first_frame_however_they_are_indexed() -> None:
     assert still.shape == frames.shape
 
 
-@pytest.mark.parametrize("n", [2, 3, 17])
-def test_in_a_shuffled_pairing_nothing_keeps_its_place(n: int) -> None:
-    for seed in range(20):
-        order = other_clips(n, seed)
-        assert sorted(order.tolist()) == list(range(n))
-        assert (order != np.arange(n)).all()
-    assert (other_clips(n, 3) == other_clips(n, 3)).all()
-
-
 def test_training_baselines_need_training_clips() -> None:
     assert set(random_training(500, 7, 0).tolist()) == set(range(7))
     with pytest.raises(DataError):
         random_training(5, 0, 0)
     with pytest.raises(DataError):
         mean_clip(np.zeros((3, 2, 4, 4, 3), np.uint8), np.array([], dtype=int))
-    with pytest.raises(DataError):
-        other_clips(1, 0)

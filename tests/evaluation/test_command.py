@@ -14,7 +14,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from support.clips_on_disk import N, damaged, true_clips, write_h5, write_set
 
-from brainflix.cli import app as cli
+from brainflix.cli import main as cli
 from brainflix.errors import ConfigError
 from brainflix.evaluation.output import escape_latex, finite, shown
 from brainflix.evaluation.standalone.request import chosen_metrics

@@ -19,7 +19,7 @@ from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import ArtifactError, DataError
 from brainflix.evaluation.stage import evaluate
 from brainflix.evaluation.study import read_study
-from brainflix.metrics.networks import ModelClassifier, load_judges
+from brainflix.metrics.models import ModelClassifier, clip_embedding, load_models
 from brainflix.simulation.world import LABELS
 
 FRAME_LABELS = [f"{a}:{name}" for a in ("object", "colour", "background") for name in LABELS[a]]
@@ -261,13 +261,13 @@ def test_classifiers_average_over_frames_and_stack_them_frame_first(models: Path
 
 
 def test_judges_take_each_attribute_from_the_first_that_knows_it(models: Path) -> None:
-    judges = load_judges(options(models))
+    judges = load_models(options(models))
     frames = np.random.default_rng(1).integers(0, 256, (2, 8, 32, 32, 3), dtype=np.uint8)
     verdicts = judges.classify(frames)
     assert [*verdicts] == ["background", "colour", "motion", "object"]
-    from_frames = judges.classifiers[0](frames)["object"]
+    from_frames = judges.attribute_classifiers[0](frames)["object"]
     np.testing.assert_array_equal(verdicts["object"].probability, from_frames.probability)
-    embedding = judges.need_clip()(frames)
+    embedding = clip_embedding(judges.require("image_embedding")(frames))
     assert embedding.shape == (2, 8)
     np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, rtol=1e-5)
     assert json.dumps(dict(judges.names))

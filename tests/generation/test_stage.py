@@ -25,7 +25,7 @@ from brainflix.generation.movies import safe_name, write_folder, write_mp4
 from brainflix.generation.running import choose_precision
 from brainflix.generation.sampler import clip_seed
 from brainflix.generation.stage import Form, fill_frames, generate
-from brainflix.generation.variants import derangement
+from brainflix.statistics.derangement import derangement
 
 FRAMES, SIZE, LATENT = 4, 32, 4
 CLIPS = ["test-1", "test-2", "test-3", "test-4", "test-5"]
@@ -407,16 +407,6 @@ def test_a_truncated_artifact_is_refused(study, models, tmp_path):
 
 
 # --- parts ------------------------------------------------------------------------------------
-
-
-def test_a_derangement_leaves_nothing_in_its_place():
-    for n in range(2, 40):
-        for seed in range(5):
-            order = derangement(n, seed)
-            assert sorted(order.tolist()) == list(range(n))
-            assert not (order == np.arange(n)).any()
-    assert derangement(9, 1).tolist() == derangement(9, 1).tolist()
-    assert derangement(9, 1).tolist() != derangement(9, 2).tolist()
 
 
 def test_file_names_are_safe_and_distinct():

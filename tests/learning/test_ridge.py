@@ -1,7 +1,8 @@
-"""Ridge by one decomposition, against refitting; repeats; standardisation."""
+"""Ridge by one decomposition, against himalaya and refitting; repeats; standardisation."""
 
 import numpy as np
 import pytest
+from himalaya.ridge import solve_ridge_svd
 from sklearn.linear_model import Ridge
 
 from brainflix.errors import DataError
@@ -29,6 +30,20 @@ def test_weights_are_those_of_scikit_learn(problem, alpha):
     x, y, _ = problem
     expected = Ridge(alpha=alpha, fit_intercept=False).fit(x.astype(float), y).coef_.T
     np.testing.assert_allclose(decompose(x).weights(y, alpha), expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 40.0, 1000.0])
+def test_weights_and_left_out_folds_are_those_of_himalaya(problem, alpha):
+    x, y, folds = problem
+    exact = x.astype(np.float64)
+    weights = solve_ridge_svd(exact, y, alpha=alpha, fit_intercept=False)
+    spectrum = decompose(x)
+    np.testing.assert_allclose(spectrum.weights(y, alpha), weights, rtol=1e-6, atol=1e-8)
+    heldout = heldout_predictions(spectrum, y, alpha, folds)
+    for fold in range(5):
+        out = folds == fold
+        without = solve_ridge_svd(exact[~out], y[~out], alpha=alpha, fit_intercept=False)
+        np.testing.assert_allclose(heldout[out], exact[out] @ without, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("alpha", [0.5, 40.0])

@@ -11,11 +11,12 @@ from skimage.color import rgb2gray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from brainflix.clips.clips import Clips, even_frames
-from brainflix.errors import DataError
-from brainflix.metrics.catalogue import METRICS, MODEL_FREE, lookup, usable
-from brainflix.metrics.colour import luma, opencv_hue
-from brainflix.metrics.farneback import farneback, opencv_gray
-from brainflix.metrics.networks import Judges
+from brainflix.errors import ConfigError, DataError
+from brainflix.metrics.catalogue import MODEL_FREE, lookup, usable, why_skipped
+from brainflix.metrics.colour import luma
+from brainflix.metrics.hue import opencv_hue
+from brainflix.metrics.models import MetricModels
+from brainflix.metrics.optical_flow import farneback_flow
 
 Array = np.ndarray
 
@@ -155,7 +156,7 @@ def as_clips(frames: Array) -> Clips:
 def test_published_values_are_reproduced(name: str, case: str) -> None:
     true, predicted = edge_cases()[case]
     expected = REFERENCES[name](true, predicted)
-    metric = METRICS[name](Judges())
+    metric = lookup(name)(MetricModels())
     own = metric.score(as_clips(true), as_clips(predicted), pairs=False)[name]
     np.testing.assert_allclose(own.own, expected, atol=1e-6)
     every = metric.score(as_clips(true), as_clips(predicted), pairs=True)[name]
@@ -164,17 +165,17 @@ def test_published_values_are_reproduced(name: str, case: str) -> None:
     np.testing.assert_allclose(np.diagonal(every.others), every.own)
     shifted = REFERENCES[name](true[[1, 2, 0]], predicted)
     np.testing.assert_allclose(every.others[[0, 1, 2], [1, 2, 0]], shifted, atol=1e-6)
-    assert every.lower == (METRICS[name].note(name).better == "lower")
+    assert every.lower == (lookup(name).note(name).better == "lower")
 
 
 def test_psnr_is_scikit_images_where_there_is_error() -> None:
     true, predicted = soft(2, 3, 12, 14), soft(2, 3, 12, 14, seed=1)
     expected = a_frame(lambda a, b: peak_signal_noise_ratio(a, b, data_range=255))(true, predicted)
-    found = METRICS["psnr"](Judges()).score(as_clips(true), as_clips(predicted), pairs=False)
+    found = lookup("psnr")(MetricModels()).score(as_clips(true), as_clips(predicted), pairs=False)
     np.testing.assert_allclose(found["psnr"].own, expected, rtol=1e-12)
 
 
-def test_hue_is_opencvs_for_many_colours() -> None:
+def test_hue_is_that_of_the_fixed_point_formula() -> None:
     levels = np.arange(0, 256, 15)
     colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
     found = opencv_hue(colours.astype(np.uint8))[0]
@@ -186,32 +187,6 @@ def test_hue_is_opencvs_for_many_colours() -> None:
     assert np.minimum(distance, 180 - distance).max() < 0.6
 
 
-def test_a_table_of_all_hues_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    from brainflix.metrics import colour
-
-    frames = noise(2, 3, 40, 40)
-    expected = opencv_hue(frames)
-    monkeypatch.setattr(colour, "_WORTHWHILE", 0)
-    np.testing.assert_array_equal(opencv_hue(frames), expected)
-    colour._hue_of_every_colour.cache_clear()
-
-
-def test_optical_flow_is_opencvs() -> None:
-    cv2 = pytest.importorskip("cv2")
-    frames = np.stack([np.roll(soft(1, 1, 70, 90)[0, 0], 2 * k, axis=1) for k in range(3)])
-    frames = frames // 2 + noise(3, 70, 90) // 8
-    gray = opencv_gray(frames)
-    for k in range(3):
-        converted = cv2.cvtColor(frames[k], cv2.COLOR_BGR2GRAY)
-        np.testing.assert_array_equal(gray[k], converted)
-    found = farneback(gray)
-    for k in range(2):
-        expected = cv2.calcOpticalFlowFarneback(
-            gray[k], gray[k + 1], None, 0.5, 3, 15, 3, 5, 1.2, 0
-        )
-        np.testing.assert_allclose(found[k], expected, atol=1e-3)
-
-
 OPENCV_FLOW = [  # cv2.calcOpticalFlowFarneback of the frames below, every 16th row, 20th column
     [[-0.8483, 1.0815], [-2.2101, 2.0941], [-2.2151, 2.1066], [-2.1960, 2.0866]],
     [[-1.9925, 1.8259], [-2.4751, 2.3074], [-2.4827, 2.3199], [-2.4810, 2.3048]],
@@ -219,26 +194,61 @@ OPENCV_FLOW = [  # cv2.calcOpticalFlowFarneback of the frames below, every 16th 
 ]
 
 
-def test_optical_flow_has_opencvs_values() -> None:
+def test_optical_flow_has_the_published_values() -> None:
     y, x = np.mgrid[:48, :80]
     frames = [127 + 60 * np.sin(x / 5 + k / 2) + 60 * np.cos(y / 7 - k / 3) for k in range(2)]
-    flow = farneback(np.rint(frames).astype(np.uint8))
+    grey = np.repeat(np.rint(frames).astype(np.uint8)[..., None], 3, axis=-1)
+    flow = farneback_flow(grey)
     np.testing.assert_allclose(flow[0, ::16, ::20], OPENCV_FLOW, atol=2e-4)
+    assert farneback_flow(grey[:1]).shape == (0, 48, 80, 2)
+
+
+def test_the_flow_of_channels_is_that_of_blue_green_red() -> None:
+    x = np.mgrid[:48, :80][1]
+    moving = np.rint([127 + 90 * np.sin(x / 5 + k / 2) for k in range(2)])
+    in_one = [np.zeros((2, 48, 80, 3), np.uint8) for _ in range(3)]
+    for channel, frames in enumerate(in_one):
+        frames[..., channel] = moving
+    # grey is .114 of the first channel, .587 of the second and .299 of the last
+    for frames, weight in zip(in_one, (0.114, 0.587, 0.299), strict=True):
+        grey = np.repeat(np.rint(weight * moving).astype(np.uint8)[..., None], 3, axis=-1)
+        np.testing.assert_allclose(farneback_flow(frames), farneback_flow(grey), atol=0.05)
+
+
+def test_without_opencv_its_metrics_are_skipped_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    models = MetricModels()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    chosen, skipped = usable(MODEL_FREE, models)
+    assert skipped == ["hue@cosine", "epe"]
+    assert "hue@centred" in chosen
+    assert "pip install 'brainflix[opencv]'" in why_skipped("epe", models)
+    clips = as_clips(noise(2, 2, 16, 16))
+    for name in skipped:
+        with pytest.raises(ConfigError, match="needs OpenCV") as raised:
+            lookup(name)(models).score(clips, clips, pairs=False)
+        assert "brainflix[opencv]" in str(raised.value)
 
 
 def test_end_point_error_is_that_of_the_fields() -> None:
     true, predicted = moving(0, 2), moving(1, 0)
-    found = METRICS["epe"](Judges()).score(as_clips(true), as_clips(predicted), pairs=True)["epe"]
+    found = lookup("epe")(MetricModels()).score(as_clips(true), as_clips(predicted), pairs=True)[
+        "epe"
+    ]
     expected = []
     for x, y in zip(true, predicted, strict=True):
-        difference = farneback(opencv_gray(x)) - farneback(opencv_gray(y))
+        difference = farneback_flow(x) - farneback_flow(y)
         expected.append(np.linalg.norm(difference, axis=-1).mean())
     np.testing.assert_allclose(found.own, expected, rtol=1e-5)
     assert found.lower
     still = np.repeat(true[:, :1], true.shape[1], axis=1)
-    same = METRICS["epe"](Judges()).score(as_clips(true), as_clips(true), pairs=False)["epe"]
+    same = lookup("epe")(MetricModels()).score(as_clips(true), as_clips(true), pairs=False)["epe"]
     assert same.own.tolist() == [0.0, 0.0]
-    stays = METRICS["epe"](Judges()).score(as_clips(true), as_clips(still), pairs=False)["epe"]
+    stays = lookup("epe")(MetricModels()).score(as_clips(true), as_clips(still), pairs=False)["epe"]
     assert stays.value == pytest.approx(2.0, abs=0.5)
 
 
@@ -256,16 +266,16 @@ def moving(down: int, right: int, size: int = 48) -> Array:
 
 
 def test_large_sets_score_the_flow_of_some_clips(monkeypatch: pytest.MonkeyPatch) -> None:
-    from brainflix.metrics import motion as motion_metrics
+    from brainflix.metrics import optical_flow
 
     frames = np.concatenate([moving(0, 2, 32), moving(1, 0, 32), moving(2, 1, 32)])
-    monkeypatch.setattr(motion_metrics, "_FLOW_PIXELS", 8 * 3 * 32 * 32)
+    monkeypatch.setattr(optical_flow, "_FLOW_PIXELS", 8 * 3 * 32 * 32)
     true = as_clips(frames)
-    scores = METRICS["epe"](Judges()).score(true, as_clips(frames[::-1]), pairs=True)["epe"]
+    scores = lookup("epe")(MetricModels()).score(true, as_clips(frames[::-1]), pairs=True)["epe"]
     assert scores.facts["scored_clips"] == 4
     assert scores.rows is not None
     assert len(scores.own) == len(scores.rows) == 4
-    again = METRICS["epe"](Judges()).score(
+    again = lookup("epe")(MetricModels()).score(
         true.subset(scores.rows), as_clips(frames[::-1][scores.rows]), pairs=False
     )["epe"]
     np.testing.assert_allclose(again.own, scores.own)
@@ -277,9 +287,9 @@ def test_blocks_score_as_all_pairs_do(name: str, monkeypatch: pytest.MonkeyPatch
 
     true, predicted = soft(7, 3, 24, 20), soft(7, 3, 24, 20, seed=1)
     metric = lookup(name)
-    full = metric(Judges()).score(as_clips(true), as_clips(predicted), pairs=True)[name]
+    full = metric(MetricModels()).score(as_clips(true), as_clips(predicted), pairs=True)[name]
     monkeypatch.setattr(pairs, "_AFFORDABLE", 0)
-    some = metric(Judges()).score(as_clips(true), as_clips(predicted), pairs=True)[name]
+    some = metric(MetricModels()).score(as_clips(true), as_clips(predicted), pairs=True)[name]
     np.testing.assert_allclose(some.own, full.own, atol=1e-9)
     for block in some.blocks:
         for rows, scores in zip(block.rows, block.scores, strict=True):
@@ -291,14 +301,14 @@ def test_frames_too_small_for_a_window_are_refused() -> None:
     small = as_clips(noise(2, 1, 10, 40))
     for name in ("ssim@gray", "ssim@luma"):
         with pytest.raises(DataError, match="smaller than the SSIM window"):
-            METRICS[name](Judges()).score(small, small, pairs=False)
+            lookup(name)(MetricModels()).score(small, small, pairs=False)
     narrow = as_clips(noise(2, 1, 40, 5))
-    assert METRICS["ssim@column"](Judges()).score(narrow, narrow, pairs=False)[
+    assert lookup("ssim@column")(MetricModels()).score(narrow, narrow, pairs=False)[
         "ssim@column"
     ].own == pytest.approx([1, 1])
 
 
 def test_all_metrics_without_a_model_are_usable_without_one() -> None:
-    chosen, skipped = usable(MODEL_FREE, Judges())
+    chosen, skipped = usable(MODEL_FREE, MetricModels())
     assert [*chosen] == [*MODEL_FREE]
     assert skipped == []

@@ -9,16 +9,17 @@ from skimage.metrics import structural_similarity
 from brainflix.clips.clips import Clips, even_frames, reconcile
 from brainflix.errors import ConfigError, DataError
 from brainflix.evaluation.baselines import grey_clip, mean_clip, repeated
-from brainflix.metrics.catalogue import METRICS, note, usable
+from brainflix.metrics.catalogue import FAMILIES, lookup, note, usable
 from brainflix.metrics.identification import (
-    correlation_pairs,
-    cosine_pairs,
     identification,
     identification_pairs,
+    pixel_correlation_pairs,
 )
-from brainflix.metrics.networks import Judges, Verdict, attribute_columns, softmax
-from brainflix.metrics.pixels import pixel_correlation_pairs
-from brainflix.metrics.ssim import SsimReference, ssim, ssim_pairs
+from brainflix.metrics.models import ClassProbabilities, MetricModels, attribute_columns, softmax
+from brainflix.metrics.similarity import correlation_pairs, cosine_pairs
+from brainflix.metrics.ssim import DEFINITIONS, ssim, ssim_pairs
+
+RGB = DEFINITIONS["ssim@rgb"]
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -61,6 +62,7 @@ def pairs_of_clips() -> list[tuple[str, np.ndarray, np.ndarray]]:
         ("white on black", np.full_like(soft, 255), black),
         ("one frame, smallest", noise(2, 1, 7, 7), noise(2, 1, 7, 7, seed=3)),
         ("more than one strip", noise(2, 1, 300, 260), noise(2, 1, 300, 260, seed=4)),
+        ("several frames at a time", noise(2, 9, 40, 33), noise(2, 9, 40, 33, seed=5)),
         ("floats", soft.astype(np.float64) + 0.25, dim.astype(np.float64)),
     ]
 
@@ -68,16 +70,14 @@ def pairs_of_clips() -> list[tuple[str, np.ndarray, np.ndarray]]:
 @pytest.mark.parametrize(("name", "true", "predicted"), pairs_of_clips())
 def test_ssim_equals_scikit_image(name: str, true: np.ndarray, predicted: np.ndarray) -> None:
     expected = scikit_ssim(true, predicted)
-    np.testing.assert_allclose(ssim(true, predicted), expected, atol=1e-6)
-    own = np.arange(len(true))[:, None]
-    matrix = ssim_pairs(SsimReference(true), SsimReference(predicted), own)
-    np.testing.assert_allclose(matrix[:, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(ssim(true, predicted, RGB), expected, atol=1e-6)
+    matrix = ssim_pairs(true, predicted, RGB)
+    np.testing.assert_allclose(np.diagonal(matrix), expected, atol=1e-6)
 
 
 def test_ssim_of_pairs_puts_predictions_in_rows() -> None:
     true, predicted = smooth(3, 2, 16), smooth(3, 2, 16, seed=9)
-    every = np.tile(np.arange(3), (3, 1))
-    matrix = ssim_pairs(SsimReference(true), SsimReference(predicted), every)
+    matrix = ssim_pairs(true, predicted, RGB)
     expected = np.stack([scikit_ssim(true, np.repeat(p[None], 3, 0)) for p in predicted])
     np.testing.assert_allclose(matrix, expected, atol=1e-6)
     assert abs(matrix - matrix.T).max() > 1e-3  # or rows and columns could be swapped unnoticed
@@ -85,7 +85,7 @@ def test_ssim_of_pairs_puts_predictions_in_rows() -> None:
 
 def test_ssim_refuses_frames_below_its_window() -> None:
     with pytest.raises(DataError, match="smaller than the SSIM window"):
-        ssim(noise(2, 1, 6, 20), noise(2, 1, 6, 20))
+        ssim(noise(2, 1, 6, 20), noise(2, 1, 6, 20), RGB)
 
 
 def test_pixel_correlation_equals_numpy() -> None:
@@ -123,7 +123,7 @@ def test_identification_of_trials_uses_the_clip_each_belongs_to() -> None:
     similarity = np.array([[3.0, 1, 2], [3.0, 1, 2], [1.0, 3, 2]])
     own = np.array([0, 2, 0])
     assert identification(similarity, own).tolist() == [1.0, 0.5, 0.0]
-    with pytest.raises(DataError, match="which clip is whose"):
+    with pytest.raises(DataError, match="unclear which clip is whose"):
         identification(similarity[:2])
 
 
@@ -156,9 +156,9 @@ class Painter:
     attributes = ("colour",)
     names = ("red", "green", "blue")
 
-    def __call__(self, frames: np.ndarray) -> dict[str, Verdict]:
+    def __call__(self, frames: np.ndarray) -> dict[str, ClassProbabilities]:
         means = frames[:, 0].mean(axis=(1, 2))
-        return {"colour": Verdict(self.names, softmax(means))}
+        return {"colour": ClassProbabilities(self.names, softmax(means))}
 
 
 def coloured(channels: list[int], labels: dict[str, tuple[str, ...]] | None = None) -> Clips:
@@ -170,10 +170,10 @@ def coloured(channels: list[int], labels: dict[str, tuple[str, ...]] | None = No
 
 
 def test_attributes_are_scored_against_the_studys_labels() -> None:
-    judges = Judges(classifiers=(Painter(),))
+    models = MetricModels(attribute_classifiers=(Painter(),))
     labels = {"colour": ("red", "blue", "blue", "green")}  # the third clip looks red
     true, predicted = coloured([0, 2, 0, 1], labels), coloured([0, 1, 2, 1])
-    found = METRICS["attributes"](judges).score(true, predicted, pairs=True)
+    found = lookup("attributes")(models).score(true, predicted, pairs=True)
     scores = found["attribute@colour"]
     assert scores.own.tolist() == [1, 0, 1, 1]
     assert scores.facts == {"truth": "labels of the study", "classes": 3}
@@ -183,40 +183,45 @@ def test_attributes_are_scored_against_the_studys_labels() -> None:
 
 @pytest.mark.parametrize("labels", [{}, {"colour": ("red", "mauve", "red")}])
 def test_unknown_labels_fall_back_to_the_classifier(labels: dict[str, tuple[str, ...]]) -> None:
-    judges = Judges(classifiers=(Painter(),))
+    models = MetricModels(attribute_classifiers=(Painter(),))
     true, predicted = coloured([0, 2, 1], labels), coloured([0, 2, 0])
-    scores = METRICS["attributes"](judges).score(true, predicted, pairs=False)["attribute@colour"]
+    scores = lookup("attributes")(models).score(true, predicted, pairs=False)["attribute@colour"]
     assert scores.own.tolist() == [1, 1, 0]
     assert scores.facts["truth"] == "classifier on the true clip"
 
 
-def test_the_first_classifier_that_knows_an_attribute_judges_it() -> None:
+def test_the_first_classifier_that_knows_an_attribute_is_asked() -> None:
     class Second(Painter):
         attributes = ("colour", "motion")
 
-        def __call__(self, frames: np.ndarray) -> dict[str, Verdict]:
+        def __call__(self, frames: np.ndarray) -> dict[str, ClassProbabilities]:
             even = np.full((len(frames), 2), 0.5)
-            return {"colour": Verdict(("a", "b"), even), "motion": Verdict(("c", "d"), even)}
+            return {
+                "colour": ClassProbabilities(("a", "b"), even),
+                "motion": ClassProbabilities(("c", "d"), even),
+            }
 
-    verdicts = Judges(classifiers=(Painter(), Second())).classify(coloured([0, 1]).frames[:])
-    assert verdicts["colour"].names == Painter.names
-    assert verdicts["motion"].names == ("c", "d")
-    assert [*verdicts] == ["colour", "motion"]
+    probabilities = MetricModels(attribute_classifiers=(Painter(), Second())).classify(
+        coloured([0, 1]).frames[:]
+    )
+    assert probabilities["colour"].names == Painter.names
+    assert probabilities["motion"].names == ("c", "d")
+    assert [*probabilities] == ["colour", "motion"]
 
 
 def test_metrics_without_their_models_are_left_out_by_name() -> None:
-    chosen, skipped = usable(("psnr", "identification@clip", "attributes"), Judges())
+    chosen, skipped = usable(("psnr", "identification@clip", "attributes"), MetricModels())
     assert [*chosen] == ["psnr"]
     assert skipped == ["identification@clip", "attributes"]
     with pytest.raises(ConfigError, match="unknown metric 'ssim'"):
-        usable(("ssim",), Judges())
+        usable(("ssim",), MetricModels())
     with pytest.raises(ConfigError, match="needs a CLIP"):
-        METRICS["identification@clip"](Judges()).score(
+        lookup("identification@clip")(MetricModels()).score(
             coloured([0, 1]), coloured([0, 1]), pairs=False
         )
 
 
-@pytest.mark.parametrize("name", [*METRICS, "attribute@object"])
+@pytest.mark.parametrize("name", [*FAMILIES, "attribute@object"])
 def test_every_metric_says_what_it_shows_and_hides(name: str) -> None:
     if name == "attributes":
         return
@@ -228,10 +233,10 @@ def test_every_metric_says_what_it_shows_and_hides(name: str) -> None:
 
 
 def test_identification_in_clip_space_knows_a_collapsed_set() -> None:
-    judges = Judges(clip=lambda frames: frames.mean(axis=(1, 2, 3)))
+    models = MetricModels(image_embedding=lambda frames: frames.mean(axis=(2, 3)))
     true = coloured([0, 1, 2])
     same = true.showing(np.repeat(true.frames[:1], 3, axis=0))
-    scores = METRICS["identification@clip"](judges).score(true, same, pairs=True)
+    scores = lookup("identification@clip")(models).score(true, same, pairs=True)
     assert scores["identification@clip"].facts["distinct_nearest"] == 1
     assert scores["identification@clip"].value == pytest.approx(0.5)
 
@@ -241,9 +246,9 @@ def test_large_sets_sample_the_pairs_of_ssim(monkeypatch: pytest.MonkeyPatch) ->
 
     true = Clips(smooth(12, 1, 8), tuple(map(str, range(12))), ("g",) * 12)
     predicted = true.showing(smooth(12, 1, 8, seed=2))
-    full = METRICS["ssim@rgb"](Judges()).score(true, predicted, pairs=True)["ssim@rgb"]
+    full = lookup("ssim@rgb")(MetricModels()).score(true, predicted, pairs=True)["ssim@rgb"]
     monkeypatch.setattr(module, "_AFFORDABLE", 0)
-    few = METRICS["ssim@rgb"](Judges()).score(true, predicted, pairs=True)["ssim@rgb"]
+    few = lookup("ssim@rgb")(MetricModels()).score(true, predicted, pairs=True)["ssim@rgb"]
     assert few.others is None
     assert full.others is not None
     np.testing.assert_allclose(few.own, full.own)
@@ -256,14 +261,14 @@ def test_large_sets_sample_the_pairs_of_ssim(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_clips_refuse_what_does_not_fit_together() -> None:
     frames = noise(2, 1, 8, 8)
-    with pytest.raises(DataError, match="groups needs one entry a clip"):
+    with pytest.raises(DataError, match="groups needs one entry for each clip"):
         Clips(frames, ("a", "b"), ("g",))
     with pytest.raises(DataError, match="not clips"):
         Clips(frames[..., :2], ("a", "b"), ("g", "g"))
     with pytest.raises(DataError, match="too few clips"):
         Clips(frames[:1], ("a",), ("g",))
     with pytest.raises(DataError, match="differ in shape"):
-        ssim(noise(2, 1, 8, 8), noise(2, 1, 8, 9))
+        ssim(noise(2, 1, 8, 8), noise(2, 1, 8, 9), RGB)
 
 
 def test_reconcile_takes_even_frames_and_one_size() -> None:

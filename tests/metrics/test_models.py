@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,22 @@ from scipy.linalg import sqrtm
 from support.tiny_models import save_classifier, save_clip
 
 from brainflix.clips.clips import Clips
+from brainflix.components import Kind
 from brainflix.config.recipe import EvaluationConfig
-from brainflix.errors import DataError, ModelError
+from brainflix.errors import ConfigError, DataError, ModelError
 from brainflix.evaluation.scoring import Scorer, score_system
-from brainflix.metrics.catalogue import EVERYTHING, METRICS, OF_MODELS, lookup, note, usable
-from brainflix.metrics.features import frechet_distance
-from brainflix.metrics.lpips import load_perceptual
-from brainflix.metrics.networks import Judges, ModelClassifier, load_judges, video_feature_reader
+from brainflix.metrics import catalogue
+from brainflix.metrics.base import Metric, Note
+from brainflix.metrics.catalogue import EVERYTHING, MODEL_BASED, lookup, note, usable
+from brainflix.metrics.frechet import frechet_distance
+from brainflix.metrics.lpips import load_lpips
+from brainflix.metrics.models import (
+    MetricModels,
+    ModelClassifier,
+    load_models,
+    video_feature_reader,
+)
+from brainflix.statistics.chance import Scores
 
 
 def noise(n: int, frames: int = 3, size: int = 16, seed: int = 0) -> np.ndarray:
@@ -35,11 +46,11 @@ def units(frames: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
-JUDGES = Judges(clip=lambda f: units(f).mean(axis=1), clip_frames=units)
+MODELS = MetricModels(image_embedding=units)
 
 
-def score(name: str, true: np.ndarray, predicted: np.ndarray, judges: Judges = JUDGES):
-    return lookup(name)(judges).score(as_clips(true), as_clips(predicted), pairs=True)[name]
+def score(name: str, true: np.ndarray, predicted: np.ndarray, models: MetricModels = MODELS):
+    return lookup(name)(models).score(as_clips(true), as_clips(predicted), pairs=True)[name]
 
 
 def test_the_three_clip_pccs_equal_their_loops() -> None:
@@ -69,11 +80,13 @@ def test_a_single_frame_is_consistent_with_itself() -> None:
 
 
 def test_video_features_go_before_clips() -> None:
-    judges = Judges(
-        clip_frames=units, video_features=lambda f: f[:, 0, 0, :2, 0] * 1.0, names={"video": "mine"}
+    models = MetricModels(
+        image_embedding=units,
+        video_features=lambda f: f[:, 0, 0, :2, 0] * 1.0,
+        names={"video": "mine"},
     )
     true, predicted = noise(5), noise(5, seed=3)
-    found = score("vifi@cosine", true, predicted, judges)
+    found = score("vifi@cosine", true, predicted, models)
     assert found.facts["features"] == "mine"
     x, y = (f[:, 0, 0, :2, 0].astype(float) for f in (true, predicted))
     expected = (x * y).sum(axis=1) / np.linalg.norm(x, axis=1) / np.linalg.norm(y, axis=1)
@@ -106,9 +119,9 @@ def test_frechet_distance_equals_its_definition(n: int, m: int, dim: int) -> Non
 
 
 def test_a_score_of_the_whole_set_has_no_interval() -> None:
-    judges = Judges(video_features=lambda f: f[:, 0, 0, :3, 0] * 1.0)
+    models = MetricModels(video_features=lambda f: f[:, 0, 0, :3, 0] * 1.0)
     options = EvaluationConfig(permutations=99, bootstrap=100)
-    scorer = Scorer({"frechet@video": METRICS["frechet@video"]}, judges, options)
+    scorer = Scorer({"frechet@video": lookup("frechet@video")}, models, options)
     true = noise(6)
     found = score_system(scorer, as_clips(true), noise(6, seed=1), {"itself": true})
     entry = found.entries["frechet@video"]
@@ -191,7 +204,7 @@ def lpips_reference(state: dict[str, torch.Tensor], kind: str, a: np.ndarray, b:
 @pytest.mark.parametrize("kind", ["alex", "vgg"])
 def test_lpips_equals_the_network_written_out(kind: str, tmp_path: Path) -> None:
     state = save_lpips(tmp_path / "weights.pth", kind)
-    compare = load_perceptual(str(tmp_path))
+    compare = load_lpips(str(tmp_path))
     true, predicted = noise(2, 2, 64), noise(2, 2, 64, seed=1)
     expected = [
         np.mean([lpips_reference(state, kind, a, b) for a, b in zip(x, y, strict=True)])
@@ -199,26 +212,26 @@ def test_lpips_equals_the_network_written_out(kind: str, tmp_path: Path) -> None
     ]
     np.testing.assert_allclose(compare(true, predicted), expected, rtol=1e-4)
     assert compare(true, true).tolist() == [0.0, 0.0]
-    judges = Judges(perceptual=compare)
-    found = score("lpips", true, predicted, judges)
+    models = MetricModels(perceptual_distance=compare)
+    found = score("lpips", true, predicted, models)
     np.testing.assert_allclose(found.own, expected, rtol=1e-4)
     assert found.lower
 
 
 def test_other_weights_are_no_lpips(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no weights of LPIPS"):
-        load_perceptual(str(tmp_path))
+    with pytest.raises(ModelError, match="weights of LPIPS are missing"):
+        load_lpips(str(tmp_path))
     torch.save({"net.weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(ModelError, match="not the weights of LPIPS"):
-        load_perceptual(str(tmp_path))
+        load_lpips(str(tmp_path))
     (tmp_path / "other.pth").write_bytes(b"damaged")
     with pytest.raises(ModelError, match="cannot be read"):
-        load_perceptual(str(tmp_path))
+        load_lpips(str(tmp_path))
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("judges")
+    root = tmp_path_factory.mktemp("models")
     save_clip(root / "clip")
     save_classifier(root / "frames", [f"class {k}" for k in range(60)])
     save_classifier(root / "videos", [f"class {k}" for k in range(60)], channels=9)
@@ -236,13 +249,13 @@ def test_every_metric_runs_with_models_from_folders(folders: Path, tmp_path: Pat
         permutations=99,
         bootstrap=100,
     )
-    judges = load_judges(options)
+    models = load_models(options)
     names = [name.replace("50way-identification", "5way-identification") for name in EVERYTHING]
-    chosen, skipped = usable(names, judges)
+    chosen, skipped = usable(names, models)
     assert skipped == ["identification@latent", "5way-identification@latent", "attributes"]
     true = noise(6, size=32)
     predicted = np.clip(true + noise(6, size=32, seed=1) / 8.0, 0, 255).astype(np.uint8)
-    found = score_system(Scorer(chosen, judges, options), as_clips(true), predicted, {})
+    found = score_system(Scorer(chosen, models, options), as_clips(true), predicted, {})
     assert set(found.entries) == set(chosen)
     for name, entry in found.entries.items():
         assert np.isfinite(entry["value"]), name
@@ -319,13 +332,43 @@ def test_classifiers_of_many_kinds_judge(name: str, tmp_path: Path) -> None:
 
 
 def test_latents_identify_clips() -> None:
-    judges = Judges(latents=lambda f: f.reshape(len(f), -1)[:, ::7].astype(np.float32))
+    models = MetricModels(latents=lambda f: f.reshape(len(f), -1)[:, ::7].astype(np.float32))
     true = noise(7)
-    assert score("identification@latent", true, true // 2 + 9, judges).value == 1.0
+    assert score("identification@latent", true, true // 2 + 9, models).value == 1.0
 
 
 def test_names_of_metrics_are_those_registered() -> None:
-    for name in OF_MODELS:
-        lookup(name)
-    families = {name.replace("2way", "nway").replace("50way", "nway") for name in EVERYTHING}
-    assert families == set(METRICS)
+    for name in EVERYTHING:
+        assert issubclass(lookup(name), Metric)
+        assert name in MODEL_BASED or name.partition("@")[2] != "clip"
+
+
+def test_names_and_families_are_known_without_an_array_library() -> None:
+    code = (
+        "import sys; from brainflix.metrics import catalogue;"
+        "catalogue.check_names(['frame-7way@top3']);"
+        "assert len(catalogue.EVERYTHING) > 30;"
+        "assert not {'numpy', 'torch', 'cv2'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_extension_adds_a_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "METRICS", Kind("metric", dict(catalogue.METRICS._table)))
+
+    @catalogue.METRICS.register("brightness")
+    class Brightness(Metric):
+        needs = ("latents",)
+
+        def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+            return {"brightness": Scores(predicted.frames[:].mean(axis=(1, 2, 3, 4)))}
+
+        @classmethod
+        def note(cls, name: str) -> Note:
+            return Note("Brightness", shows="Light or dark.", hides="Everything else.")
+
+    assert lookup("brightness") is Brightness
+    assert note("brightness").title == "Brightness"
+    assert usable(["brightness"], MetricModels())[1] == ["brightness"]
+    with pytest.raises(ConfigError, match="did you mean ssim@gray"):
+        lookup("ssim@grey")

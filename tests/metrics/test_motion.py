@@ -6,18 +6,11 @@ import numpy as np
 import pytest
 
 from brainflix.clips.clips import Clips, shrink
-from brainflix.metrics.catalogue import METRICS
-from brainflix.metrics.motion import (
-    DIRECTIONS,
-    GRID,
-    agreement_pairs,
-    brightness,
-    change,
-    motion_energy,
-    optical_flow,
-    relative,
-)
-from brainflix.metrics.networks import Judges
+from brainflix.metrics.catalogue import lookup
+from brainflix.metrics.models import MetricModels
+from brainflix.metrics.motion_energy import DIRECTIONS, GRID, brightness, motion_energy
+from brainflix.metrics.optical_flow import agreement_pairs, optical_flow
+from brainflix.metrics.temporal_consistency import change, relative
 
 
 def texture(size: int, seed: int) -> np.ndarray:
@@ -48,7 +41,11 @@ def as_clips(frames: np.ndarray) -> Clips:
 
 
 def score(name: str, true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    return METRICS[name](Judges()).score(as_clips(true), as_clips(predicted), pairs=False)[name].own
+    return (
+        lookup(name)(MetricModels())
+        .score(as_clips(true), as_clips(predicted), pairs=False)[name]
+        .own
+    )
 
 
 SPEEDS = [(0.0, 1.0), (1.0, 0.0), (0.0, -1.0), (-1.0, 0.0), (0.7, 0.7)]
@@ -122,10 +119,10 @@ def test_a_still_image_wins_the_published_consistency_and_not_the_relative_one()
 
     true = moving(SPEEDS)
     still = np.repeat(true[:, :1], 6, axis=1)
-    judges = Judges(clip=lambda f: embed(f).mean(axis=1), clip_frames=embed)
+    models = MetricModels(image_embedding=embed)
 
     def value(name: str, predicted: np.ndarray) -> float:
-        metric = METRICS[name](judges)
+        metric = lookup(name)(models)
         return metric.score(as_clips(true), as_clips(predicted), pairs=True)[name].value
 
     for name in ("clip-pcc@adjacent", "clip-pcc@all-pairs"):

@@ -10,10 +10,10 @@ import pytest
 from brainflix.clips.clips import Clips
 from brainflix.errors import ConfigError, DataError
 from brainflix.metrics.catalogue import lookup, note, usable, why_skipped
-from brainflix.metrics.networks import Judges
-from brainflix.metrics.nway import (
+from brainflix.metrics.identification import identification_matrix
+from brainflix.metrics.models import MetricModels
+from brainflix.metrics.nway_classification import (
     chance,
-    identification_matrix,
     nway_exact,
     nway_matrix,
     nway_trials,
@@ -77,7 +77,7 @@ def test_ties_are_broken_at_random() -> None:
     assert nway_exact(true, partly, 2, 3)[0] == pytest.approx(np.mean(broken))
 
 
-def test_frames_are_judged_one_by_one() -> None:
+def test_frames_are_classified_one_by_one() -> None:
     rng = np.random.default_rng(1)
     true, predicted = rng.normal(size=(2, 4, 3, 20))
     frames = [nway_exact(true[:, f], predicted[:, f], 5, 3) for f in range(3)]
@@ -123,31 +123,31 @@ def stripes(frames: np.ndarray) -> np.ndarray:
     return np.concatenate([flat.mean(axis=2), flat.mean(axis=3)], axis=-1)
 
 
-JUDGES = Judges(frame_logits=stripes, video_logits=lambda f: stripes(f).mean(axis=1))
+MODELS = MetricModels(frame_logits=stripes, video_logits=lambda f: stripes(f).mean(axis=1))
 
 
 @pytest.mark.parametrize("judge", ["frame", "video"])
 @pytest.mark.parametrize(("rule", "k"), [("top3", 3), ("argmax", 1)])
 def test_metrics_take_their_n_from_the_name(judge: str, rule: str, k: int) -> None:
     name = f"{judge}-4way@{rule}"
-    chosen, skipped = usable((name,), JUDGES)
+    chosen, skipped = usable((name,), MODELS)
     assert skipped == []
     true, predicted = clips(), clips(seed=1)
-    (scores,) = chosen[name](JUDGES).score(true, predicted, pairs=True).values()
-    logits = stripes if judge == "frame" else JUDGES.video_logits
+    (scores,) = chosen[name](MODELS).score(true, predicted, pairs=True).values()
+    logits = stripes if judge == "frame" else MODELS.video_logits
     expected = nway_exact(logits(true.frames), logits(predicted.frames), 4, k)
     np.testing.assert_allclose(scores.own, expected)
     assert scores.facts["independent_ranks"] == pytest.approx(k / (k + 3))
     assert note(name).title.startswith("4-way")
-    perfect = chosen[name](JUDGES).score(true, true, pairs=False)[name]
+    perfect = chosen[name](MODELS).score(true, true, pairs=False)[name]
     assert perfect.own.tolist() == [1.0] * 8
 
 
 def test_what_cannot_be_computed_is_said_in_words() -> None:
-    assert usable(("frame-2way@top3",), Judges())[1] == ["frame-2way@top3"]
-    assert "one set of classes" in why_skipped("frame-50way@argmax", Judges())
-    assert why_skipped("frame-50way@argmax", JUDGES) == ""
+    assert usable(("frame-2way@top3",), MetricModels())[1] == ["frame-2way@top3"]
+    assert "one set of classes" in why_skipped("frame-50way@argmax", MetricModels())
+    assert why_skipped("frame-50way@argmax", MODELS) == ""
     with pytest.raises(ConfigError, match="unknown metric"):
         lookup("frame-3way@top4")
     with pytest.raises(ConfigError, match="classifier of frames"):
-        lookup("frame-2way@top3")(Judges()).score(clips(), clips(), pairs=False)
+        lookup("frame-2way@top3")(MetricModels()).score(clips(), clips(), pairs=False)

@@ -22,12 +22,12 @@ from support.synthetic_responses import (
 )
 
 from brainflix.alignment.stage import align
+from brainflix.artifacts.responses import average_repeats
 from brainflix.artifacts.stimuli import read_clips
 from brainflix.artifacts.targets import read_target
 from brainflix.config.recipe import AlignmentConfig, RegressionConfig
 from brainflix.crossvalidation import crossvalidate, pairwise_identification
 from brainflix.errors import ArtifactError, ConfigError, DataError
-from brainflix.learning.ridge import average_repeats
 from brainflix.regression.module import RegressionModule
 from brainflix.regression.stage import regress
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.clips_on_disk import N, damaged, true_clips, write_set
 
-from brainflix.cli import app as cli
+from brainflix.cli import main as cli
 from brainflix.report.drawing.distributions import WIDTH, _ticks, distribution, scatter
 from brainflix.report.evaluation_scores import _sampled
 

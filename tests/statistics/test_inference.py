@@ -113,7 +113,7 @@ def test_blocks_hold_every_clip_once() -> None:
         rows = np.concatenate([part.ravel() for part in blocks])
         assert sorted(rows) == list(range(n))
         assert len(blocks) <= 2
-    with pytest.raises(DataError, match="clips a block"):
+    with pytest.raises(DataError, match="impossible size"):
         block_sample(4, 5, seed=0)
 
 

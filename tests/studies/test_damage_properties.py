@@ -219,7 +219,7 @@ def movie(tmp_path_factory):
 @few
 @given(kept=places)
 def test_a_truncated_movie_is_refused_or_whole(movie, kept):
-    """What stands behind the last frame and the index may be missing: all frames are there."""
+    """What follows the last frame and the index may be missing: all frames are there."""
     path, whole, frames = movie
     path.write_bytes(whole[: int(kept * len(whole))])
     try:

@@ -38,7 +38,7 @@ CASES = {
 
 
 def everything(reader, root):
-    """Return all numbers of a study, a run each."""
+    """Return all numbers of a study, run by run."""
     file = "study.yaml" if reader == "arrays" else ""
     study = open_study(StudySource(reader=reader, root=str(root / file)))
     found = {}

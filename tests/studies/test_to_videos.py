@@ -11,8 +11,9 @@ import pytest
 import yaml
 from support.layouts.published import LAYOUTS
 
+from brainflix.components import READERS
 from brainflix.config.loading import validate
-from brainflix.studies.readers import READERS, open_study, source_files
+from brainflix.studies.readers import open_study, source_files
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = yaml.safe_load((ROOT / "tests/configs/studies.yaml").read_text())

@@ -2,7 +2,7 @@
 
 import sys
 
-from brainflix.cli import app as cli
+from brainflix.cli import main as cli
 
 
 def brainflix(*arguments):

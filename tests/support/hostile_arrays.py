@@ -17,7 +17,7 @@ TRAIN = np.random.default_rng(0).normal(size=(12, 20)).astype(np.float32)
 
 
 def arrays(folder: Path, responses: str) -> list[str]:
-    """Write pictures beside a file of responses and return the arguments that read both."""
+    """Write pictures next to a file of responses and return the arguments that read both."""
     root = folder / "study"
     root.mkdir(exist_ok=True)
     np.save(root / "pictures.npy", np.zeros((12, 8, 8), np.uint8))

@@ -237,11 +237,11 @@ each(
                     np.zeros(v.shape, [("R", "u1"), ("G", "u1"), ("B", "u1")]), a
                 )
             ),
-            ("no plain numbers",),
+            ("not plain numbers",),
         ),
         "nifti_complex": (
             rewritten(lambda v, a, h: nib.Nifti1Image(v.astype(np.complex64), a)),
-            ("no plain numbers",),
+            ("not plain numbers",),
         ),
         "nifti_wrong_header_size": (header(0, "i", 349), DAMAGED),
         "nifti_no_magic": (header(HEADER["magic"], "i", 0), DAMAGED),

@@ -115,7 +115,7 @@ each(
         "sidecar_binary": (
             lambda root: (root / SIDECAR).write_bytes(bytes(range(256))), ("sidecar", SIDECAR),
         ),
-        "sidecar_a_list": (sidecar("[2.0]"), ("sidecar is no object", SIDECAR)),
+        "sidecar_a_list": (sidecar("[2.0]"), ("sidecar is not an object", SIDECAR)),
         "sidecar_bottomless": (sidecar(long_list(100_000)), ("sidecar cannot be read", SIDECAR)),
         "sidecar_time_is_text": (sidecar('{"RepetitionTime": "2.0"}'), ("RepetitionTime", SIDECAR)),
         "sidecar_time_is_nan": (sidecar('{"RepetitionTime": NaN}'), ("RepetitionTime", SIDECAR)),
@@ -179,7 +179,7 @@ each(
         ),
         "captions_bottomless": (
             stimuli("stim_file\tsplit\tcaptions\nseg01.mp4\ttrain\t" + "[" * 100_000 + "\n"),
-            ("no JSON list",),
+            ("not a JSON list",),
         ),
         "stimuli_empty": (stimuli(""), ("table is empty",)),
         "stimuli_of_the_wrong_columns": (stimuli("a\tb\n1\t2\n"), ("names no stimuli",)),
@@ -282,6 +282,6 @@ def only_test_runs(root: Path) -> None:
     (root / "sub-01/sub-01_scans.tsv").unlink()
 
 
-@study("the study is not there")
+@study("the study does not exist")
 def nothing_at_all(root: Path) -> None:
     os.rename(root, root.parent / "somewhere")

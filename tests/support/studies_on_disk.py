@@ -81,7 +81,7 @@ def clip_sets(plan: Plan) -> dict[str, list[str]]:
 def write_study(root: Path, plan: Plan | None = None) -> Plan:
     """Write a study under ``root`` and return its plan with the truth.
 
-    "movie": a file a segment, cut into clips by stimuli.tsv. "event_related": a file a clip, in
+    "movie": one file per segment, cut into clips by stimuli.tsv. "event_related": a file a clip, in
     another order at each repeat, every 6 s.
     """
     plan = plan or Plan()

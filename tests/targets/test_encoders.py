@@ -306,7 +306,7 @@ def test_encode_refuses_unknown_names_and_options(models, stimuli, tmp_path):
 
 def command(monkeypatch, capsys, *arguments):
     """Run the command line in this process; return its exit code and what it said."""
-    from brainflix.cli import app as cli
+    from brainflix.cli import main as cli
 
     monkeypatch.setattr("sys.argv", ["brainflix", *map(str, arguments)])
     with pytest.raises(SystemExit) as caught:

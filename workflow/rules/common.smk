@@ -1,15 +1,28 @@
 """The validated configuration, and what rules derive from it."""
 
-import json
 import re
-import shlex
 import sys
 from pathlib import Path
 
-from brainflix.config.experiment import dump_options, validate
-from brainflix.errors import BrainflixError
-from brainflix.provenance import code_digest, model_digest
+from brainflix.artifacts.layout import VIDEOS, Layout
+from brainflix.components import (
+    BRAIN_ENCODERS,
+    CAPTIONERS,
+    ENCODERS,
+    FINETUNINGS,
+    GENERATORS,
+    LOSSES,
 
+    PRETRAININGS,
+    READERS,
+    REGRESSORS,
+)
+from brainflix.config import dump_options, freeze, frozen_path, load_layers
+from brainflix.config.experiment import MAIN
+from brainflix.config.resolution import made_models, model_names
+from brainflix.errors import BrainflixError
+from brainflix.metrics.catalogue import METRICS
+from brainflix.provenance import code_digest, model_digest
 
 def or_stop(function, *arguments):
     """Call a function; an error that a person can mend ends the run with exit code 2."""
@@ -19,24 +32,45 @@ def or_stop(function, *arguments):
         print(f"brainflix: {error}", file=sys.stderr)
         sys.exit(2)
 
-
 def one_of(names):
     """Return a wildcard constraint that matches exactly the given names."""
     return "|".join(re.escape(str(name)) for name in names) or "(?!)"
 
+# The configuration: the files named on the command line, or the config.yaml next to the Snakefile
+# or in the working directory, and over them what --config says
+
+NAMED = [str(path) for path in workflow.overwrite_configfiles]
+DEFAULT = next((p for p in (Path("config.yaml"), Path(workflow.basedir, "config.yaml")) if p.is_file()), None)
+CONFIG = or_stop(
+    load_layers,
+    NAMED or ([str(DEFAULT)] if DEFAULT else []),
+    dict(workflow.config_settings.config or {}),
+)
+CONFIG_FILE = frozen_path(CONFIG)
+LAYOUT = Layout(CONFIG)
+RESULTS = LAYOUT.results
+LOGS = str(RESULTS.parent / "logs")
+# the interpreter that runs snakemake, unless a deployment method brings another
+PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
 
 def root(study):
     return str(Path(CONFIG.studies[study].root))
 
-
-CONFIG = or_stop(validate, config)
-RESULTS = Path(CONFIG.results)
 SIMULATED = {
-    root(name): study.simulation
-    for name, study in CONFIG.studies.items()
-    if study.simulation is not None
+    root(name): name for name, study in CONFIG.studies.items() if study.simulation is not None
 }
-
+# decoding paths by their folder below the results: (experiment, path)
+BRANCHES = {
+    LAYOUT.branch(name, path): (name, path)
+    for name, experiment in CONFIG.experiments.items()
+    for path in experiment.decoding_paths()
+}
+# generators and captioners that others take from: EXPERIMENT/generators/NAME
+NODES = {
+    f"{name}/{place}": node
+    for name, experiment in CONFIG.experiments.items()
+    for place, node in experiment.used_nodes().items()
+}
 
 wildcard_constraints:
     root=one_of(SIMULATED),
@@ -45,50 +79,32 @@ wildcard_constraints:
     target=one_of(CONFIG.targets),
     experiment=one_of(CONFIG.experiments),
 
-
-# Options: the section of the configuration that a rule's stage is given, as JSON
-
-
-def section(start, path):
-    for name in path:
-        start = getattr(start, name)
-    return dump_options(start)
-
+# What a stage is told: a section of the configuration. It is a parameter of the rule, so that
+# editing it, and nothing else, runs the rule again; the stage reads it from the configuration.
 
 def of_study(*path):
     """Return a function of the wildcards that yields a part of the study's section."""
-    return lambda wildcards: section(CONFIG.studies[wildcards.study], path)
 
+    def section(wildcards):
+        found = CONFIG.studies[wildcards.study]
+        for name in path:
+            found = getattr(found, name)
+        return dump_options(found)
 
-def of_experiment(*path):
-    """Return a function of the wildcards that yields a part of the experiment's section."""
-    return lambda wildcards: section(CONFIG.experiments[wildcards.experiment], path)
-
+    return section
 
 def source(wildcards):
     return dump_options(CONFIG.source(wildcards.study))
 
-
-def models(*names):
+def digests(section):
     """Return a digest of the pretrained models' files, so that other weights run a rule again."""
-    return ",".join(model_digest(name) for name in names if name is not None)
+    return ",".join(model_digest(name) for name in model_names(section))
 
+def made(experiment, section):
+    """Return the files of models that a section takes from stages of the same experiment."""
+    return [LAYOUT.model_mark(experiment, model) for model in made_models(section)]
 
-def judges(wildcards):
-    section = CONFIG.experiments[wildcards.experiment].evaluation
-    return models(
-        section.clip_model,
-        section.frame_classifier,
-        section.video_classifier,
-        section.vae_model,
-        section.video_model,
-        section.perceptual_model,
-    )
-
-
-# Files: what a study, an experiment and its subjects consist of, each under the name that a stage
-# knows it by
-
+# Files: what a study, an experiment and its subjects consist of
 
 def source_files(study, subject=None):
     """Return the files that a study, or one subject's runs, are read from."""
@@ -100,81 +116,34 @@ def source_files(study, subject=None):
 
     return or_stop(listed, CONFIG.source(study), subject)
 
+def of_subjects(experiment, artifact):
+    """Return an artifact of each subject of an experiment."""
+    return [getattr(LAYOUT, artifact)(*pair) for pair in LAYOUT.subjects(experiment)]
 
-def each_subject(pattern):
-    """Return a function of the wildcards: STUDY/SUBJECT to a file of the experiment's subjects."""
-    return lambda wildcards: {
-        f"{study}/{subject}": str(RESULTS / pattern).format(
-            experiment=wildcards.experiment, study=study, subject=subject
-        )
-        for study, subjects in CONFIG.subjects(wildcards.experiment).items()
-        for subject in subjects
-    }
+def of_studies(experiment, artifact, *names):
+    """Return an artifact of each study of an experiment."""
+    return [getattr(LAYOUT, artifact)(study, *names) for study in LAYOUT.studies(experiment)]
 
-
-def each_study(pattern):
-    """Return a function of the wildcards: STUDY to a file of the experiment's studies."""
-    return lambda wildcards: {
-        study: str(RESULTS / pattern).format(
-            study=study, aligned=CONFIG.experiments[wildcards.experiment].alignment.target
-        )
-        for study in CONFIG.subjects(wildcards.experiment)
-    }
-
-
-def regressed_targets(wildcards):
-    """Return STUDY/TARGET to the file of a target that the experiment regresses."""
+def trials_of(experiment):
+    """Return what any stage that fits trials of an experiment reads."""
     return {
-        f"{study}/{target}": str(RESULTS / study / "targets" / f"{target}.h5")
-        for study in CONFIG.subjects(wildcards.experiment)
-        for target in CONFIG.experiments[wildcards.experiment].regression.heads
+        "responses": of_subjects(experiment, "responses"),
+        "voxels": of_subjects(experiment, "voxels"),
+        "stimuli": of_studies(experiment, "stimuli"),
     }
 
+def inputs_of(experiment, node, study, subject):
+    """Return the files of all inputs of a generator or captioner."""
+    files = [
+        path
+        for source in node.given.values()
+        for path in LAYOUT.input_files(experiment, source, study, subject).values()
+    ]
+    return list(dict.fromkeys([*files, LAYOUT.stimuli(study), *made(experiment, node)]))
 
-def generator_targets(wildcards):
-    """Return TARGET to the file of a target, of one study, that the generator is steered by."""
-    section = CONFIG.experiments[wildcards.experiment].generation
-    return {
-        target: str(RESULTS / wildcards.study / "targets" / f"{target}.h5")
-        for target in (section.conditioning, section.latents)
-        if target is not None
-    }
-
-
-def compared(wildcards):
-    """Return the predictions of the experiment that this one is set beside, if there is one."""
-    other = CONFIG.experiments[wildcards.experiment].compare
-    return [] if other is None else [str(RESULTS / other / "regression/predictions.h5")]
-
-
-def shown(wildcards):
-    """Return what the report shows, each under its name there."""
-    folder = RESULTS / wildcards.experiment
-    single = {
-        "metrics": folder / "evaluation/metrics.json",
-        "clips": folder / "evaluation/clips.parquet",
-        "predictions": folder / "regression/predictions.h5",
-        "shared": folder / "alignment/shared.h5",
-    }
-    many = {
-        "stimuli": each_study("{study}/stimuli.h5"),
-        "voxels": each_subject("{study}/{subject}/voxels.h5"),
-        "videos": each_subject("{experiment}/videos/{study}/{subject}.h5"),
-    }
-    return {name: str(path) for name, path in single.items()} | {
-        f"{name}/{key}": path
-        for name, named in many.items()
-        for key, path in named(wildcards).items()
-    }
-
-
-def files(named):
-    """Return an input function: the files of a function that names them."""
-    return lambda wildcards: list(named(wildcards).values())
-
-
-def flags(option, named):
-    """Return a params function: the option with NAME=FILE, once a file."""
-    return lambda wildcards: " ".join(
-        f"{option} {shlex.quote(f'{name}={path}')}" for name, path in named(wildcards).items()
-    )
+def results_of(experiment):
+    """Return what an experiment ends with: its page, or the predictions of its paths."""
+    section = CONFIG.experiments[experiment]
+    if section.videos:
+        return [LAYOUT.page(experiment)]
+    return [LAYOUT.predictions(experiment, path) for path in section.decoding_paths()]

@@ -1,20 +1,42 @@
 """From videos to numbers, and to the page that a person opens."""
 
-videos = each_subject("{experiment}/videos/{study}/{subject}.h5")
+
+def judged(wildcards):
+    """Return what the evaluation of an experiment reads."""
+    experiment = CONFIG.experiments[wildcards.experiment]
+    first = next(iter(experiment.decoding_paths()))
+    compare = experiment.compare
+    return {
+        "predictions": LAYOUT.predictions(wildcards.experiment, first),
+        "videos": [
+            LAYOUT.clips(wildcards.experiment, VIDEOS, *pair)
+            for pair in LAYOUT.subjects(wildcards.experiment)
+        ],
+        "stimuli": of_studies(wildcards.experiment, "stimuli"),
+        "targets": [
+            file
+            for target in experiment.predicted(first)
+            for file in of_studies(wildcards.experiment, "target", target)
+        ],
+        "compare": [] if compare is None else [LAYOUT.predictions(compare)],
+    }
+
+
+def shown(wildcards):
+    """Return what the page of an experiment shows."""
+    from brainflix.cli.stages import shown_artifacts
+
+    return list(shown_artifacts(LAYOUT, wildcards.experiment).values())
 
 
 rule evaluate:
     input:
-        predictions=RESULTS / "{experiment}/regression/predictions.h5",
-        videos=files(videos),
-        stimuli=files(stimuli),
-        targets=files(regressed_targets),
-        compare=compared,
+        unpack(judged),
     output:
         metrics=RESULTS / "{experiment}/evaluation/metrics.json",
         clips=RESULTS / "{experiment}/evaluation/clips.parquet",
     log:
-        "logs/evaluate/{experiment}.log",
+        LOGS + "/evaluate/{experiment}.log",
     conda:
         "../../envs/deep.yaml"
     threads: 1
@@ -22,23 +44,16 @@ rule evaluate:
         mem_mb=8000,
         runtime=240,
     params:
-        videos=flags("--videos", videos),
-        stimuli=flags("--stimuli", stimuli),
-        targets=flags("--targets", regressed_targets),
-        compare=lambda wildcards, input: f"--compare {input.compare}" if input.compare else "",
-        folder=lambda wildcards, output: Path(output.metrics).parent,
-        options=of_experiment("evaluation"),
-        models=judges,
-        code=code_digest("brainflix.evaluation.stage"),
+        section=lambda wildcards: dump_options(CONFIG.experiments[wildcards.experiment].evaluation),
+        models=lambda wildcards: digests(CONFIG.experiments[wildcards.experiment].evaluation),
+        code=code_digest("brainflix.evaluation.stage", *(METRICS.module(name) for name in METRICS)),
     shell:
-        "python -m brainflix --log {log} score {input.predictions:q} {params.videos}"
-        " {params.stimuli} {params.targets} {params.compare}"
-        " --options {params.options:q} --out {params.folder:q}"
+        "{PYTHON} -m brainflix --log {log:q} score {wildcards.experiment} --config {CONFIG_FILE:q}"
 
 
 rule report:
     input:
-        artifacts=files(shown),
+        artifacts=shown,
     output:
         page=report(
             RESULTS / "{experiment}/report/index.html",
@@ -48,16 +63,14 @@ rule report:
         ),
         picture=RESULTS / "{experiment}/report/gallery.png",
     log:
-        "logs/report/{experiment}.log",
+        LOGS + "/report/{experiment}.log",
     conda:
         "../../envs/deep.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
     params:
-        artifacts=flags("--artifacts", shown),
-        configuration=lambda wildcards: json.dumps(CONFIG.described(wildcards.experiment)),
+        configuration=lambda wildcards: CONFIG.described(wildcards.experiment),
         code=code_digest("brainflix.report.stage"),
     shell:
-        "python -m brainflix --log {log} report {wildcards.experiment} {params.artifacts}"
-        " --configuration {params.configuration:q} --out {output.page:q}"
+        "{PYTHON} -m brainflix --log {log:q} report {wildcards.experiment} --config {CONFIG_FILE:q}"

@@ -1,4 +1,4 @@
-"""From BOLD runs to the selected voxels' responses, a subject at a time."""
+"""From BOLD runs to the selected voxels' responses, one subject at a time."""
 
 
 rule clean:
@@ -7,7 +7,7 @@ rule clean:
     output:
         cleaned=RESULTS / "{study}/{subject}/cleaned.h5",
     log:
-        "logs/clean/{study}/{subject}.log",
+        LOGS + "/clean/{study}/{subject}.log",
     conda:
         "../../envs/fmri.yaml"
     resources:
@@ -15,11 +15,13 @@ rule clean:
         runtime=120,
     params:
         source=source,
-        options=of_study("preprocessing", "cleaning"),
-        code=code_digest("brainflix.preprocessing.clean"),
+        section=of_study("preprocessing", "cleaning"),
+        code=lambda wildcards: code_digest(
+            "brainflix.preprocessing.clean", READERS.module(CONFIG.studies[wildcards.study].reader)
+        ),
     shell:
-        "python -m brainflix --log {log} clean --source {params.source:q}"
-        " --subject {wildcards.subject} --options {params.options:q} --out {output.cleaned:q}"
+        "{PYTHON} -m brainflix --log {log:q} clean {wildcards.study} {wildcards.subject}"
+        " --config {CONFIG_FILE:q}"
 
 
 rule select:
@@ -34,18 +36,18 @@ rule select:
             labels={"study": "{study}", "subject": "{subject}"},
         ),
     log:
-        "logs/select/{study}/{subject}.log",
+        LOGS + "/select/{study}/{subject}.log",
     conda:
         "../../envs/fmri.yaml"
     resources:
         mem_mb=8000,
         runtime=60,
     params:
-        options=of_study("preprocessing", "selection"),
+        section=of_study("preprocessing", "selection"),
         code=code_digest("brainflix.preprocessing.select"),
     shell:
-        "python -m brainflix --log {log} select {input.cleaned:q}"
-        " --options {params.options:q} --out {output.voxels:q} --plot {output.plot:q}"
+        "{PYTHON} -m brainflix --log {log:q} select {wildcards.study} {wildcards.subject}"
+        " --config {CONFIG_FILE:q}"
 
 
 rule extract:
@@ -55,15 +57,15 @@ rule extract:
     output:
         responses=RESULTS / "{study}/{subject}/responses.h5",
     log:
-        "logs/extract/{study}/{subject}.log",
+        LOGS + "/extract/{study}/{subject}.log",
     conda:
         "../../envs/fmri.yaml"
     resources:
         mem_mb=8000,
         runtime=60,
     params:
-        options=of_study("preprocessing", "response"),
+        section=of_study("preprocessing", "response"),
         code=code_digest("brainflix.preprocessing.extract"),
     shell:
-        "python -m brainflix --log {log} extract {input.cleaned:q} {input.voxels:q}"
-        " --options {params.options:q} --out {output.responses:q}"
+        "{PYTHON} -m brainflix --log {log:q} extract {wildcards.study} {wildcards.subject}"
+        " --config {CONFIG_FILE:q}"

@@ -7,7 +7,7 @@ rule decode:
     output:
         stimuli=RESULTS / "{study}/stimuli.h5",
     log:
-        "logs/decode/{study}.log",
+        LOGS + "/decode/{study}.log",
     conda:
         "../../envs/fmri.yaml"
     resources:
@@ -15,11 +15,12 @@ rule decode:
         runtime=120,
     params:
         source=source,
-        options=dump_options(CONFIG.stimuli),
-        code=code_digest("brainflix.targets.decode"),
+        section=dump_options(CONFIG.stimuli),
+        code=lambda wildcards: code_digest(
+            "brainflix.targets.decode", READERS.module(CONFIG.studies[wildcards.study].reader)
+        ),
     shell:
-        "python -m brainflix --log {log} decode --source {params.source:q}"
-        " --options {params.options:q} --out {output.stimuli:q}"
+        "{PYTHON} -m brainflix --log {log:q} decode {wildcards.study} --config {CONFIG_FILE:q}"
 
 
 rule encode:
@@ -28,16 +29,18 @@ rule encode:
     output:
         target=RESULTS / "{study}/targets/{target}.h5",
     log:
-        "logs/encode/{study}/{target}.log",
+        LOGS + "/encode/{study}/{target}.log",
     conda:
         "../../envs/deep.yaml"
     resources:
         mem_mb=8000,
         runtime=120,
     params:
-        options=lambda wildcards: dump_options(CONFIG.targets[wildcards.target]),
-        models=lambda wildcards: models(CONFIG.targets[wildcards.target].model),
-        code=code_digest("brainflix.targets.stage"),
+        section=lambda wildcards: dump_options(CONFIG.targets[wildcards.target]),
+        models=lambda wildcards: digests(CONFIG.targets[wildcards.target]),
+        code=lambda wildcards: code_digest(
+            "brainflix.targets.stage", ENCODERS.module(CONFIG.targets[wildcards.target].encoder)
+        ),
     shell:
-        "python -m brainflix --log {log} encode {input.stimuli:q}"
-        " --options {params.options:q} --out {output.target:q}"
+        "{PYTHON} -m brainflix --log {log:q} encode {wildcards.study} {wildcards.target}"
+        " --config {CONFIG_FILE:q}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from brainflix.metrics.catalogue import Note
+from brainflix.metrics.base import Note
 from brainflix.report.contents import Contents
 from brainflix.report.drawing.figures import score_plot
 from brainflix.report.html import Markup, element

@@ -2,10 +2,10 @@
 
 A strategy is a name for columns that are usually removed together. They are the ones that
 ``nilearn.interfaces.fmriprep.load_confounds`` (nilearn 0.13) knows, found by the names that
-fMRIPrep gives its columns. nilearn itself is not asked: it wants the image beside the table, takes
+fMRIPrep gives its columns. nilearn itself is not asked: it wants the image next to the table, takes
 1.5 s to import in every job, and removes scrubbed volumes, where here time must stay whole so that
-clips keep their volumes. A spike regressor a volume fits that volume perfectly, which is the same
-for the regression as leaving it out, and leaves 0, the mean, in its place.
+clips keep their volumes. One spike regressor per volume fits that volume perfectly, which is the
+same for the regression as leaving it out, and puts 0, the mean, in its place.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def read_confounds(path: Path, names: Sequence[str], n_volumes: int) -> np.ndarr
     Parameters
     ----------
     path : Path
-        The table, a line a volume.
+        The table, one line per volume.
     names : sequence of str
         Columns, wildcards and strategies, see :func:`choose_columns`.
     n_volumes : int
@@ -110,6 +110,7 @@ def read_confounds(path: Path, names: Sequence[str], n_volumes: int) -> np.ndarr
         [[table.number(row, name, None) or 0.0 for name in chosen] for row in range(n_volumes)],
         dtype=np.float64,
     ).reshape(n_volumes, len(chosen))
+    # n/a counts as 0 in the sums: the mean is that of the known cells, and takes the others' place
     known = np.array([[bool(row[name]) for name in chosen] for row in table.rows], dtype=bool)
     known = known.reshape(values.shape)
     mean = values.sum(axis=0, where=known) / np.maximum(known.sum(axis=0), 1)

@@ -10,7 +10,7 @@ from brainflix.errors import StudyError
 from brainflix.formats.tsv import Table, read_table
 from brainflix.studies.bids.index import BidsOptions
 from brainflix.studies.bids.recordings import Recording
-from brainflix.studies.bids.stimuli import Stimuli, Stimulus, condition_name, stimulus_file
+from brainflix.studies.bids.stimuli import Stimulus, StimulusTable, condition_name, stimulus_file
 from brainflix.studies.study import Event
 
 TOLERANCE = 0.05  # s, by which a movie's event may end before its last clip
@@ -42,19 +42,19 @@ def read_showings(path: Path, options: BidsOptions) -> list[Showing]:
     Raises
     ------
     StudyError
-        When a column is missing, a time is no number, or no line shows anything.
+        When a column is missing, a time is not a number, or no line shows a stimulus.
     """
     table = read_table(path, ("onset", "duration"))
     if not {options.clip_column, "clip"} & set(table.columns):
         raise StudyError(
-            "the events do not tell what was shown",
+            "the events do not say what was shown",
             expected=f"a column {options.clip_column} or clip",
             found=", ".join(table.columns),
             where=path,
             remedy="add stim_file to events.tsv, or set the reader's option clip_column",
         )
-    found = (_showing(table, row, options) for row in range(len(table.rows)))
-    showings = sorted((one for one in found if one is not None), key=lambda one: one.onset)
+    rows = (_showing(table, row, options) for row in range(len(table.rows)))
+    showings = sorted((one for one in rows if one is not None), key=lambda one: one.onset)
     if not showings:
         raise StudyError(
             "no event of the run shows a stimulus",
@@ -81,7 +81,7 @@ def _showing(table: Table, row: int, options: BidsOptions) -> Showing | None:
     return Showing(onset + options.event_offset, table.number(row, "duration"), file, clip, where)
 
 
-def presentations(showings: Sequence[Showing], stimuli: Stimuli) -> list[Event]:
+def presentations(showings: Sequence[Showing], stimuli: StimulusTable) -> list[Event]:
     """Return the presentations of clips; a movie that is shown whole becomes many.
 
     Raises
@@ -116,7 +116,7 @@ def _single(showing: Showing, stimulus: Stimulus) -> Event:
 
 
 def _cut(showing: Showing, parts: Sequence[Stimulus]) -> list[Event]:
-    """Return an event a clip of a movie that starts at the showing's onset."""
+    """Return one event for each clip of a movie that starts at the showing's onset."""
     events = []
     for part in parts:
         if part.duration is None:

@@ -37,6 +37,7 @@ def masked_voxels(recordings: Sequence[Recording], space: str) -> VoxelSpace:
                 found=mask.shape,
                 where=recording.series.path,
             )
+        # a mask that several runs share is combined once, but compared with the grid of each
         if recording.mask not in read:
             common = mask if common is None else common & mask
             read.add(recording.mask)

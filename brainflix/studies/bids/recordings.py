@@ -1,4 +1,4 @@
-"""The recordings of a subject in a BIDS derivatives folder, each with the files beside it."""
+"""The recordings of a subject in a BIDS derivatives folder, with the files that belong to each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MASKS = (".nii.gz", ".nii")
 
 @dataclass(frozen=True)
 class Recording:
-    """A time series and the files that belong to it; None where there is none.
+    """A time series and the files that belong to it; None for one that is missing.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Recording:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The files of the series: one, or one a hemisphere."""
+        """The files of the series: one, or one per hemisphere."""
         return self.parts or (self.series.path,)
 
     @property
@@ -82,7 +82,7 @@ def list_recordings(root: Path, subject: str, options: BidsOptions) -> list[Reco
     Raises
     ------
     StudyError
-        When the study, the subject, a run, its events or its mask is not there.
+        When the study, the subject, a run, its events or its mask is missing.
     """
     folder = root / options.derivatives
     beside = options.derivatives and (root / subject).is_dir()
@@ -119,7 +119,7 @@ def _recording(
             expected=f"{subject}_{run_name(series.run)}_events.tsv",
             found="nothing",
             where=series.path.parent,
-            remedy="put events.tsv beside the run, name the raw folder by the reader's option raw, "
+            remedy="put events.tsv next to the run, name the raw folder by the option raw, "
             "name the study's tasks by train_tasks and test_tasks, or the film that a run shows "
             "by the option movies",
         )
@@ -154,11 +154,11 @@ def _mask(
         return None
     if options.mask is not None:
         path = root / options.mask.replace("{subject}", subject)
-        found = path if path.is_file() else None
+        mask_path = path if path.is_file() else None
     else:
         mask = companion(files, series, "mask", _MASKS, "brain")
-        found = None if mask is None else mask.path
-    if found is None:
+        mask_path = None if mask is None else mask.path
+    if mask_path is None:
         raise StudyError(
             "a run has no brain mask",
             expected=options.mask or "a file *_desc-brain_mask.nii.gz of the run or the subject",
@@ -166,7 +166,7 @@ def _mask(
             where=series.path,
             remedy="name a mask by the reader's option mask",
         )
-    return found
+    return mask_path
 
 
 def _refuse_missing(
@@ -205,7 +205,7 @@ def read_sidecar(path: Path | None) -> dict[str, Any]:
     Raises
     ------
     StudyError
-        When it is no JSON object.
+        When it is not a JSON object.
     """
     if path is None:
         return {}
@@ -215,12 +215,15 @@ def read_sidecar(path: Path | None) -> dict[str, Any]:
         raise StudyError("the sidecar cannot be read", found=str(error), where=path) from error
     if not isinstance(content, dict):
         raise StudyError(
-            "the sidecar is no object", expected="{...}", found=type(content).__name__, where=path
+            "the sidecar is not an object",
+            expected="{...}",
+            found=type(content).__name__,
+            where=path,
         )
     return content
 
 
-def seconds(sidecar: dict[str, Any], key: str, where: Path | None) -> float | None:
+def sidecar_seconds(sidecar: dict[str, Any], key: str, where: Path | None) -> float | None:
     """Return a time of a sidecar in s, None when it is not given."""
     value = sidecar.get(key)
     if value is None:
@@ -228,6 +231,6 @@ def seconds(sidecar: dict[str, Any], key: str, where: Path | None) -> float | No
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not abs(value) < 1e9:  # NaN is not below either
         raise StudyError(
-            f"{key} is no number", expected="a time in s", found=repr(value)[:80], where=where
+            f"{key} is not a number", expected="a time in s", found=repr(value)[:80], where=where
         )
     return float(value)

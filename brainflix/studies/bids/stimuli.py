@@ -1,4 +1,4 @@
-"""stimuli.tsv: the clips of a study, one a row.
+"""stimuli.tsv: the clips of a study, one per row.
 
 Columns: ``stim_file`` (relative to the stimuli folder), ``clip`` (name; by default made from the
 file's), ``clip_onset`` and ``clip_duration`` (s; where the clip lies in a longer movie; without
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from brainflix.errors import StudyError, VideoError
-from brainflix.formats.arrays import inside
+from brainflix.formats.links import path_within
 from brainflix.formats.tsv import Table, read_table
 from brainflix.formats.video import open_video
 from brainflix.studies.study import SPLITS
@@ -38,7 +38,7 @@ class Stimulus:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
-class Stimuli:
+class StimulusTable:
     """The clips of a study by name, and by the file that they lie in.
 
     Parameters
@@ -92,7 +92,7 @@ def stimulus_file(text: str, folder: str, where: str) -> str:
     StudyError
         When it is absolute or leads out of the study.
     """
-    path = inside(
+    path = path_within(
         text,
         "a stimulus",
         where,
@@ -104,7 +104,7 @@ def stimulus_file(text: str, folder: str, where: str) -> str:
     return str(PurePosixPath(*parts[len(lead) :])) if parts[: len(lead)] == lead else str(path)
 
 
-def read_stimuli(path: Path, folder: str) -> Stimuli:
+def read_stimuli(path: Path, folder: str) -> StimulusTable:
     """Read stimuli.tsv.
 
     Parameters
@@ -129,11 +129,11 @@ def read_stimuli(path: Path, folder: str) -> Stimuli:
         )
     files = [row.get("stim_file", "") for row in table.rows]
     rows = (_stimulus(table, row, folder, files.count(files[row]) > 1) for row in range(len(files)))
-    return Stimuli(rows, path)
+    return StimulusTable(rows, path)
 
 
 def _stimulus(table: Table, row: int, folder: str, shared: bool) -> Stimulus:
-    """Return one row; ``shared`` tells that other clips lie in the same file."""
+    """Return one row; ``shared`` says that other clips lie in the same file."""
     cells, where = table.rows[row], table.line(row)
     file = stimulus_file(cells["stim_file"], folder, where) if cells.get("stim_file") else None
     onset = table.number(row, "clip_onset")
@@ -166,7 +166,7 @@ def _default_name(file: str | None, onset: float | None, shared: bool, where: st
         return clip_name(file)
     if onset is None:
         raise StudyError(
-            "a file is listed twice and nothing tells its clips apart",
+            "a file is listed twice and nothing distinguishes its clips",
             expected="columns clip or clip_onset",
             found=file,
             where=where,
@@ -184,13 +184,13 @@ def _captions(text: str, where: str) -> tuple[str, ...]:
         captions = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise StudyError(
-            "the captions are no JSON list",
+            "the captions are not a JSON list",
             expected='["a cat runs"]',
             found=text[:200],
             where=where,
         ) from error
     if not all(isinstance(caption, str) for caption in captions):
-        raise StudyError("a caption is no text", expected="strings", found=text, where=where)
+        raise StudyError("a caption is not a text", expected="strings", found=text, where=where)
     return tuple(captions)
 
 
@@ -218,7 +218,7 @@ def video_duration(path: Path) -> float:
     Raises
     ------
     VideoError
-        When the file cannot be opened or tells no length.
+        When the file cannot be opened or does not give its length.
     """
     import av
 
@@ -240,7 +240,7 @@ def video_duration(path: Path) -> float:
             remedy="copy it again",
         ) from error
     raise VideoError(
-        "the video tells no length",
+        "the video does not give its length",
         expected="a duration in its container",
         where=path,
         remedy="give clip_duration in stimuli.tsv",

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from brainflix.config.base import parse
 from brainflix.config.studies import StudySource
 from brainflix.errors import ConfigError, StudyError
 from brainflix.formats import images
@@ -24,20 +23,23 @@ from brainflix.studies.bids.confounds import read_confounds
 from brainflix.studies.bids.events import Showing, presentations, recording_showings
 from brainflix.studies.bids.index import CIFTI, GIFTI, HEMISPHERES, BidsOptions, list_subjects
 from brainflix.studies.bids.masks import masked_voxels
-from brainflix.studies.bids.recordings import Recording, list_recordings, read_sidecar, seconds
+from brainflix.studies.bids.recordings import (
+    Recording,
+    list_recordings,
+    read_sidecar,
+    sidecar_seconds,
+)
 from brainflix.studies.bids.stimuli import (
-    Stimuli,
     Stimulus,
+    StimulusTable,
     clip_name,
     cut_movie,
     read_stimuli,
     video_duration,
 )
-from brainflix.studies.readers import READERS
 from brainflix.studies.study import SPLITS, Clip, Event, Run, Study, check_groups, number_repeats
 
 
-@READERS.register("bids")
 class BidsStudy(Study):
     """A study as a BIDS derivatives folder with events.tsv, stimuli/ and stimuli.tsv.
 
@@ -46,12 +48,11 @@ class BidsStudy(Study):
     or from the task. Without ``stimuli.tsv`` each stimulus of the events is a clip.
     """
 
-    OPTIONS: ClassVar[type[BidsOptions]] = BidsOptions
+    Options: ClassVar[type[BidsOptions]] = BidsOptions
+    options: BidsOptions
 
     def __init__(self, source: StudySource) -> None:
         super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options: BidsOptions = parse(self.OPTIONS, source.options, where=where)
         self._recordings: dict[str, list[Recording]] = {}
         self._runs: dict[str, tuple[Run, ...]] = {}
         self._voxels: dict[str, VoxelSpace] = {}
@@ -87,8 +88,8 @@ class BidsStudy(Study):
         list_subjects(self.series_folder)
         table = [self.stimuli_table] if self.stimuli_table.is_file() else []
         if subject is not None:
-            found = {path for one in self.recordings(subject) for path in one.files()}
-            return [*sorted(found), *table]
+            files = {path for one in self.recordings(subject) for path in one.files()}
+            return [*sorted(files), *table]
         return [*table, *(self.stimuli_folder / name for name in self.stimulus_names())]
 
     def stimulus_names(self) -> list[str]:
@@ -104,16 +105,16 @@ class BidsStudy(Study):
                     yield recording, showing
 
     @functools.cached_property
-    def stimuli(self) -> Stimuli:
+    def stimuli(self) -> StimulusTable:
         """The clips that the table lists, or, without a table, that the events show."""
         if self.stimuli_table.is_file():
             return read_stimuli(self.stimuli_table, self.options.stimuli)
-        found: dict[str, Stimulus] = {}
+        clips: dict[str, Stimulus] = {}
         for recording, showing in self._all_showings():
             for stimulus in self._unlisted(showing, self.task_split(recording), recording):
-                before = found.setdefault(stimulus.clip, stimulus)
+                before = clips.setdefault(stimulus.clip, stimulus)
                 _refuse_two_meanings(before, stimulus, showing)
-        return Stimuli(found.values(), self.stimuli_table)
+        return StimulusTable(clips.values(), self.stimuli_table)
 
     def _unlisted(
         self, showing: Showing, split: str | None, recording: Recording
@@ -121,7 +122,7 @@ class BidsStudy(Study):
         """Return the clips that an event shows in a study without stimuli.tsv."""
         if split is None:
             raise ConfigError(
-                "nothing tells which runs train and which test",
+                "nothing says which runs train and which test",
                 expected=f"{self.stimuli_table}, or the reader's options train_tasks, test_tasks",
                 where=showing.where,
             )
@@ -183,7 +184,7 @@ class BidsStudy(Study):
         return path
 
     def task_split(self, recording: Recording) -> str | None:
-        """Return the split of a recording's task, None when the options do not tell."""
+        """Return the split of a recording's task, None when the options do not say."""
         for split, tasks in zip(
             SPLITS, (self.options.train_tasks, self.options.test_tasks), strict=True
         ):
@@ -228,12 +229,12 @@ class BidsStudy(Study):
     ) -> Run:
         header = read_series_header(recording.paths)
         sidecar = read_sidecar(recording.sidecar)
-        given = seconds(sidecar, "RepetitionTime", recording.sidecar)
+        given = sidecar_seconds(sidecar, "RepetitionTime", recording.sidecar)
         repetition_time = images.plausible_seconds(given) if given else header.repetition_time
         repetition_time = self.options.repetition_time or repetition_time
         if repetition_time is None:
             raise StudyError(
-                "nothing tells the repetition time",
+                "nothing gives the repetition time",
                 expected="RepetitionTime in the JSON sidecar, or a TR in the header",
                 where=recording.series.path,
                 remedy="write the sidecar, or set the reader's option repetition_time",
@@ -248,25 +249,25 @@ class BidsStudy(Study):
             repetition_time=repetition_time,
             n_volumes=header.n_volumes,
             events=events,
-            start_time=seconds(sidecar, "StartTime", recording.sidecar) or 0.0,
+            start_time=sidecar_seconds(sidecar, "StartTime", recording.sidecar) or 0.0,
             confounds=recording.confounds,
         )
 
     def _split(self, recording: Recording, events: Sequence[Event]) -> str:
         """Return the one split of a run's clips and task, or refuse a run of both."""
         task = self.task_split(recording)
-        found = {self.stimuli.by_clip[event.clip].split or task for event in events} | {task}
-        found -= {None}
-        if len(found) != 1:
+        splits = {self.stimuli.by_clip[event.clip].split or task for event in events} | {task}
+        splits -= {None}
+        if len(splits) != 1:
             raise StudyError(
                 "a run must belong to one split",
                 expected="clips of one split, which is that of the task",
-                found=", ".join(sorted(str(split) for split in found)) or "no split at all",
+                found=", ".join(sorted(str(split) for split in splits)) or "no split at all",
                 where=recording.events or recording.series.path,
                 remedy="correct the column split of stimuli.tsv or the options train_tasks and "
                 "test_tasks; a run that mixes both cannot be cleaned without looking at test data",
             )
-        return str(found.pop())
+        return str(splits.pop())
 
     def voxels(self, subject: str) -> VoxelSpace:
         """Return grayordinates, vertices, or the voxels in the mask of each training run."""

@@ -1,1 +1,1 @@
-"""Responses that were estimated before: betas and arrays, a row for each trial."""
+"""Responses estimated per trial (betas): the base of their readers, arrays, and GLMsingle."""

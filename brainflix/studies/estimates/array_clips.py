@@ -11,7 +11,7 @@ import numpy as np
 
 from brainflix.config.loading import read_yaml
 from brainflix.errors import StudyError
-from brainflix.formats.arrays import inside
+from brainflix.formats.links import path_within
 from brainflix.formats.pickle import read_object_npy, read_pickle
 from brainflix.formats.torch import open_tensors
 from brainflix.studies.bids.stimuli import clip_name
@@ -34,15 +34,15 @@ def listed_files(root: Path, reference: str) -> list[Path]:
     root : Path
         The study's folder.
     reference : str
-        "stimuli/train/", or "train.txt", one file a line, relative to the study's folder.
+        "stimuli/train/", or "train.txt", one file per line, relative to the study's folder.
 
     Raises
     ------
     StudyError
-        When there are none, one is missing or lies outside of the study, or two share a name.
+        When the list is empty, a file is missing or lies outside of the study, or two share a name.
     """
     remedy = "put the stimuli into the study's folder"
-    place = root / inside(reference, "a list of stimuli", root, remedy)
+    place = root / path_within(reference, "a list of stimuli", root, remedy)
     if reference.endswith("/"):
         files = sorted(path for path in place.glob("*") if path.suffix.lower() in STIMULI)
         if not files:
@@ -54,11 +54,11 @@ def listed_files(root: Path, reference: str) -> list[Path]:
         lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError("a list cannot be read", found=error, where=place) from error
-    files = [root / inside(line, "a stimulus", place, remedy) for line in lines if line]
+    files = [root / path_within(line, "a stimulus", place, remedy) for line in lines if line]
     if len(set(files)) < len(files) or not files:
         raise StudyError(
             "a list of stimuli is empty or names one twice",
-            expected="a file a line, each of them once",
+            expected="one file per line, each of them once",
             found=f"{len(files)} lines, {len(set(files))} files",
             where=place,
         )
@@ -85,7 +85,7 @@ def read_texts(path: Path, count: int, key: str | None = None) -> list[tuple[str
     Parameters
     ----------
     path : Path
-        .txt, a line a clip; .json, .npy, .pkl or .pt, a list of texts or of lists of texts.
+        .txt, one line per clip; .json, .npy, .pkl or .pt, a list of texts or of lists of texts.
     count : int
         Clips that there are.
     key : str, optional
@@ -118,7 +118,7 @@ def named_captions(path: Path) -> dict[str, tuple[str, ...]]:
     Raises
     ------
     ConfigError
-        When the file is no mapping.
+        When the file is not a mapping.
     StudyError
         When an entry is neither a text nor a list of texts.
     """
@@ -127,7 +127,7 @@ def named_captions(path: Path) -> dict[str, tuple[str, ...]]:
         texts = _texts(entry)
         if texts is None:
             raise StudyError(
-                "a caption is no text",
+                "a caption is not a text",
                 expected="a text, or a list of texts",
                 found=f"{name}: {entry!r}"[:100],
                 where=path,

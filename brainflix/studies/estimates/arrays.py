@@ -1,4 +1,4 @@
-"""Studies that come as arrays: responses a trial, and pictures, frames or files a clip."""
+"""Studies that come as arrays: responses per trial, and pictures, frames or files for each clip."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from brainflix.config.base import Positive, Section, parse
+from brainflix.config.base import Positive, Section
 from brainflix.config.loading import read_yaml
 from brainflix.config.studies import StudySource
 from brainflix.errors import ConfigError, StudyError
-from brainflix.formats.arrays import Rows, inside, open_rows, read_array
+from brainflix.formats.arrays import ArrayRows, open_rows, read_array
+from brainflix.formats.links import path_within
+from brainflix.formats.trial_rows import Axis, TrialRows
 from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.bids.stimuli import video_duration
 from brainflix.studies.estimates.array_clips import file_names, is_listing, listed_files, read_texts
 from brainflix.studies.estimates.pictures import PictureOptions, picture_frames
-from brainflix.studies.estimates.study import Axis, TrialRows, TrialStudy, TrialTable, clip_sets
-from brainflix.studies.readers import READERS
+from brainflix.studies.estimates.study import BetaStudy, BetaTable, clip_sets
 from brainflix.studies.study import SPLITS, Clip, check_groups
 
 _DEFAULT_AXES: dict[int, tuple[Axis, ...]] = {2: ("trial", "voxel"), 3: ("clip", "repeat", "voxel")}
@@ -85,7 +86,7 @@ class ArraysOptions(Section):
     )
     captions: SplitArrays | None = Field(
         default=None,
-        description="files of captions, .txt (a line a clip), .json, .npy, .pkl or .pt (a list)",
+        description="files of captions: .txt, one line per clip; .json, .npy, .pkl, .pt, a list",
     )
     groups: SplitArrays | None = Field(
         default=None, description="array (clip): clips of one number are never split apart"
@@ -97,30 +98,37 @@ class ArraysOptions(Section):
     clip_duration: Positive = Field(default=1.0, description="s that a clip is shown")
 
 
-@READERS.register("arrays")
-class ArrayStudy(TrialStudy):
-    """A study whose responses have been estimated a trial (betas), described by its options.
+class ArrayStudy(BetaStudy):
+    """A study whose responses have been estimated per trial (betas), described by its options.
 
     ``root`` is the folder or the one file of the arrays, or a YAML file that holds the options
     and lies in the folder of the arrays.
     """
 
+    Options = ArraysOptions
+    options: ArraysOptions
+
     def __init__(self, source: StudySource) -> None:
         super().__init__(source)
-        options: Mapping[str, Any] = source.options
         self.description: Path | None = None
-        if self.root.suffix in (".yaml", ".yml"):
-            if options:
-                raise ConfigError(
-                    "the study is described twice",
-                    expected="options in the configuration, or a YAML file as root",
-                    found=f"both: options {', '.join(options)}",
-                    where=self.root,
-                )
-            self.description, options = self.root, read_yaml(self.root)
-            self.root = self.root.parent
-        self.options = parse(ArraysOptions, options, where=f"options of study {source.root}")
+        if _is_description(self.root):
+            self.description, self.root = self.root, self.root.parent
         self._rows: dict[str, TrialRows] = {}
+
+    @classmethod
+    def given_options(cls, source: StudySource) -> Mapping[str, Any]:
+        """Return the options of the configuration, or those of the YAML file that is the root."""
+        root = Path(source.root)
+        if not _is_description(root):
+            return source.options
+        if source.options:
+            raise ConfigError(
+                "the study is described twice",
+                expected="options in the configuration, or a YAML file as root",
+                found=f"both: options {', '.join(source.options)}",
+                where=root,
+            )
+        return read_yaml(root)
 
     def subjects(self) -> tuple[str, ...]:
         """Return the subjects that the options describe."""
@@ -142,7 +150,7 @@ class ArrayStudy(TrialStudy):
             return self.root, reference
         file, _, key = reference.partition(":")
         where = f"options of study {self.root}"
-        path = inside(file, "an array file", where, "put the file into the study's folder")
+        path = path_within(file, "an array file", where, "put the file into the study's folder")
         return self.root / path, key or None
 
     def _array(self, reference: str) -> np.ndarray:
@@ -178,8 +186,8 @@ class ArrayStudy(TrialStudy):
         return sorted(files)
 
     @functools.cached_property
-    def _stimuli(self) -> dict[str, Rows | list[Path]]:
-        """The stimuli of each split: arrays (clip, ...), or a file a clip."""
+    def _stimuli(self) -> dict[str, ArrayRows | list[Path]]:
+        """The stimuli of each split: arrays (clip, ...), or one file per clip."""
         named = {"train": self.options.stimuli.train, "test": self.options.stimuli.test}
         return {
             split: listed_files(self._folder(), one)
@@ -285,17 +293,18 @@ class ArrayStudy(TrialStudy):
             self._rows = {**dict(kept), part.responses: TrialRows(rows, axes, where)}
         return self._rows[part.responses]
 
-    def tables(self, subject: str) -> Sequence[TrialTable]:
+    def read_tables(self, subject: str) -> Sequence[BetaTable]:
         """Return the trials of each split; repeats that are NaN throughout were not recorded."""
         tables = []
         for split, part in self._parts(subject):
             shown, rows = self._shown(split, part)
             size = self.options.clips_per_group if split == "train" else None
-            sets = clip_sets(self._names[split], size)
+            sets = clip_sets(split, self._names[split], size)
             clips = tuple(self._names[split][clip] for clip in shown)
-            in_sets = tuple(sets[clip] for clip in clips)
+            labels = tuple(sets[clip] for clip in clips)
             path = self._locate(part.responses)[0]
-            tables.append(TrialTable(split, clips, rows, in_sets, (path,)))
+            betas = self._trial_rows(part)
+            tables.append(BetaTable(split, clips, rows, labels, (path,), betas))
         return tables
 
     def _shown(self, split: str, part: TrialArrays) -> tuple[np.ndarray, np.ndarray]:
@@ -303,6 +312,7 @@ class ArrayStudy(TrialStudy):
         responses = self._trial_rows(part)
         count = len(self._names.get(split, ()))
         kept = np.arange(len(responses))
+        # (clip, repeat): trials are the recorded repeats, and the clip is the first index
         if len(responses.lead) == 2:
             kept = np.flatnonzero(responses.recorded())
             shown = kept // responses.lead[1]
@@ -314,7 +324,7 @@ class ArrayStudy(TrialStudy):
         if len(shown) != len(kept) or not len(kept):
             raise StudyError(
                 "responses and their clips differ in number",
-                expected=f"{len(kept)} clips, one a trial",
+                expected=f"{len(kept)} clips, one for each trial",
                 found=len(shown),
                 where=responses.where,
             )
@@ -327,19 +337,6 @@ class ArrayStudy(TrialStudy):
                 remedy="check the reader's options stimuli, clips and first_index",
             )
         return shown, kept
-
-    def n_voxels(self, subject: str) -> int:
-        """Return the number of columns, checked to be that of both splits."""
-        parts = [part for _, part in self._parts(subject)]
-        counts = {part.responses: self._trial_rows(part).n_voxels for part in parts}
-        if len(set(counts.values())) != 1:
-            raise StudyError(
-                "training and test responses differ in voxels",
-                expected="one number of voxels a subject",
-                found=counts,
-                where=self.root,
-            )
-        return next(iter(counts.values()))
 
     def voxels(self, subject: str) -> VoxelSpace:
         """Return where the voxels lie: as the options say, or the columns of the responses."""
@@ -361,13 +358,9 @@ class ArrayStudy(TrialStudy):
         affine = None if arrays.affine is None else np.asarray(self._array(arrays.affine), float)
         if affine is not None and affine.shape != (4, 4):
             raise StudyError(
-                "an affine is no 4 x 4 matrix", found=affine.shape, where=arrays.affine
+                "an affine is not a 4 x 4 matrix", found=affine.shape, where=arrays.affine
             )
         return VoxelSpace(place.astype(np.int32), shape, affine, arrays.space)
-
-    def responses(self, subject: str, split: str, rows: np.ndarray) -> np.ndarray:
-        """Return rows of the responses, (trial, voxel)."""
-        return self._trial_rows(dict(self._parts(subject))[split]).take(rows)
 
     def frames(self, clip: Clip) -> np.ndarray | None:
         """Return a clip's frames, uint8 (frame, height, width, 3); grey is repeated."""
@@ -380,6 +373,10 @@ class ArrayStudy(TrialStudy):
     @functools.cached_property
     def _place(self) -> dict[str, int]:
         return {name: number for names in self._names.values() for number, name in enumerate(names)}
+
+
+def _is_description(root: Path) -> bool:
+    return root.suffix in (".yaml", ".yml")
 
 
 def clip_id(split: str, number: int) -> str:

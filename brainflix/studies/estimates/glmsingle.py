@@ -1,10 +1,10 @@
-"""Any study that GLMsingle was run on: its output folder a subject, and what each trial showed.
+"""Any study that GLMsingle was run on: one output folder per subject, and what each trial showed.
 
 ::
 
     stimuli.tsv                              the clips, as for BIDS derivatives
     stimuli/0001.mp4 ...
-    sub-01/TYPED_FITHRF_GLMDENOISE_RR.npy    or .hdf5 or .mat; in a folder a session if there are
+    sub-01/TYPED_FITHRF_GLMDENOISE_RR.npy    or .hdf5 or .mat; in a folder per session if there are
     sub-01/trials.tsv                        clip or stim_file of each trial, in order
     sub-01/DESIGNINFO.npy                    optional; the order in trials.tsv is compared with it
 
@@ -23,17 +23,16 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from brainflix.config.base import Section, parse
+from brainflix.config.base import Section
 from brainflix.config.studies import StudySource
 from brainflix.errors import StudyError
 from brainflix.formats import images
-from brainflix.formats.arrays import inside
+from brainflix.formats.links import path_within
 from brainflix.formats.tsv import read_table
 from brainflix.formats.voxel_space import VoxelSpace
-from brainflix.studies.bids.stimuli import Stimuli, read_stimuli, stimulus_file
+from brainflix.studies.bids.stimuli import StimulusTable, read_stimuli, stimulus_file
 from brainflix.studies.estimates.glmsingle_files import SUFFIXES, BetaRows, Betas, stimulus_order
-from brainflix.studies.estimates.study import TrialStudy, TrialTable, clip_sets
-from brainflix.studies.readers import READERS
+from brainflix.studies.estimates.study import BetaStudy, BetaTable, ReadRows, clip_sets
 from brainflix.studies.study import Clip, check_groups
 
 TABLE = "stimuli.tsv"
@@ -45,7 +44,7 @@ class GlmSingleOptions(Section):
     model: str = Field(
         default="TYPED_FITHRF_GLMDENOISE_RR", description="file of betas, without its suffix"
     )
-    trials: str = Field(default="trials.tsv", description="table of trials beside the betas")
+    trials: str = Field(default="trials.tsv", description="table of trials next to the betas")
     stimuli: str = Field(default="stimuli", description="folder of the clips' files")
     mask: str | None = Field(
         default=None, description="NIfTI on the betas' grid; {subject} stands for the subject"
@@ -66,36 +65,36 @@ class Fit:
     order_read: bool
 
 
-@READERS.register("glmsingle")
-class GlmSingleStudy(TrialStudy):
+class GlmSingleStudy(BetaStudy):
     """A folder of output folders of GLMsingle."""
+
+    Options = GlmSingleOptions
+    options: GlmSingleOptions
 
     def __init__(self, source: StudySource) -> None:
         super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options = parse(GlmSingleOptions, source.options, where=where)
         self._opened: dict[str, list[Fit]] = {}
 
     @functools.cached_property
     def _folders(self) -> dict[str, list[Path]]:
-        """The output folders of each subject, a session each."""
-        found: dict[str, list[Path]] = {}
+        """The output folders of each subject, one per session."""
+        folders_of: dict[str, list[Path]] = {}
         for depth in ("*", "*/*", "*/*/*"):
             for suffix in SUFFIXES:
                 for path in sorted(self.root.glob(f"{depth}/{self.options.model}{suffix}")):
                     subject = path.relative_to(self.root).parts[0]
-                    if path.parent not in found.setdefault(subject, []):
-                        found[subject].append(path.parent)
-        if not found:
+                    if path.parent not in folders_of.setdefault(subject, []):
+                        folders_of[subject].append(path.parent)
+        if not folders_of:
             raise StudyError(
                 "the study has no subjects",
                 expected=f"SUBJECT/{self.options.model} with {' or '.join(SUFFIXES)}",
                 found="none",
                 where=self.root,
-                remedy="name the file by the reader's option model, or put a folder a subject into "
-                "the root",
+                remedy="name the file by the reader's option model, or put a folder for each "
+                "subject into the root",
             )
-        return {subject: sorted(folders) for subject, folders in found.items()}
+        return {subject: sorted(folders) for subject, folders in folders_of.items()}
 
     def subjects(self) -> tuple[str, ...]:
         """Return the folders of the root that hold betas."""
@@ -110,7 +109,9 @@ class GlmSingleStudy(TrialStudy):
             return None
         text = self.options.mask.replace("{subject}", subject)
         where = f"the reader's option mask of study {self.root}"
-        return self.root / inside(text, "a mask", where, "put the mask into the study's folder")
+        return self.root / path_within(
+            text, "a mask", where, "put the mask into the study's folder"
+        )
 
     def files(self, subject: str | None = None) -> list[Path]:
         """Return a subject's betas, tables and mask, or the clips' files and their table."""
@@ -128,15 +129,15 @@ class GlmSingleStudy(TrialStudy):
             ]
         self.known(subject)
         mask = self._mask(subject)
-        found = [table, *([] if mask is None else [mask])]
+        files = [table, *([] if mask is None else [mask])]
         for folder in self._folders[subject]:
             beside = [folder / self.options.trials]
             beside += [folder / f"DESIGNINFO{suffix}" for suffix in SUFFIXES]
-            found += [self._file(folder), *(path for path in beside if path.is_file())]
-        return found
+            files += [self._file(folder), *(path for path in beside if path.is_file())]
+        return files
 
     @functools.cached_property
-    def _stimuli(self) -> Stimuli:
+    def _stimuli(self) -> StimulusTable:
         return read_stimuli(self.root / TABLE, self.options.stimuli)
 
     @functools.cached_property
@@ -147,10 +148,10 @@ class GlmSingleStudy(TrialStudy):
             return {}
         names = list(self._stimuli.by_clip)
         numbers = [table.number(row, "condition") for row in range(len(table.rows))]
-        found = {round(n): name for n, name in zip(numbers, names, strict=True) if n is not None}
-        if len(found) != sum(number is not None for number in numbers):
+        clips = {round(n): name for n, name in zip(numbers, names, strict=True) if n is not None}
+        if len(clips) != sum(number is not None for number in numbers):
             raise StudyError("two clips have one condition", where=self.root / TABLE)
-        return found
+        return clips
 
     def clips(self) -> tuple[Clip, ...]:
         """Return the clips of stimuli.tsv."""
@@ -197,7 +198,7 @@ class GlmSingleStudy(TrialStudy):
             try:
                 order = stimulus_order(folder)
             except StudyError:
-                order = None  # said by notices
+                order = None  # reported by notices
             if order is not None:
                 _compare(order, clips, table)
         else:
@@ -206,7 +207,7 @@ class GlmSingleStudy(TrialStudy):
         if len(clips) != betas.n_trials:
             raise StudyError(
                 "betas and trials differ in number",
-                expected=f"{betas.n_trials} trials, one a beta",
+                expected=f"{betas.n_trials} trials, one for each beta",
                 found=len(clips),
                 where=table if table.is_file() else folder,
                 remedy="list the trials of all runs in the order of recording, nothing left out",
@@ -248,7 +249,7 @@ class GlmSingleStudy(TrialStudy):
         if order is None or not self._conditions:
             raise StudyError(
                 "nothing says which clip each trial showed",
-                expected=f"{self.options.trials} beside the betas, or DESIGNINFO and a column "
+                expected=f"{self.options.trials} next to the betas, or DESIGNINFO and a column "
                 f"condition in {TABLE}",
                 where=folder,
             )
@@ -263,21 +264,22 @@ class GlmSingleStudy(TrialStudy):
             )
         return tuple(self._conditions[number] for number in order.tolist())
 
-    def tables(self, subject: str) -> Sequence[TrialTable]:
+    def read_tables(self, subject: str) -> Sequence[BetaTable]:
         """Return the trials of each split; rows count over all sessions."""
+        betas = ReadRows(len(self._place(subject)[0]), functools.partial(self._read, subject))
         shown = [clip for fit in self._fits(subject) for clip in fit.clips]
         paths = tuple(fit.betas.path for fit in self._fits(subject))
         splits = {clip.id: clip.split for clip in self.clips()}
         sets: dict[str, str] = {}
         for split, size in (("train", self.options.clips_per_group), ("test", None)):
-            sets |= clip_sets([clip for clip in splits if splits[clip] == split], size)
+            sets |= clip_sets(split, [clip for clip in splits if splits[clip] == split], size)
         tables = []
         for split in ("train", "test"):
             rows = [row for row, clip in enumerate(shown) if splits[clip] == split]
             clips = tuple(shown[row] for row in rows)
-            in_sets = tuple(sets[clip] for clip in clips)
+            labels = tuple(sets[clip] for clip in clips)
             if rows:
-                tables.append(TrialTable(split, clips, np.array(rows), in_sets, paths))
+                tables.append(BetaTable(split, clips, np.array(rows), labels, paths, betas))
         return tables
 
     @functools.lru_cache(maxsize=1)  # noqa: B019 (a study lives as long as its process)
@@ -304,26 +306,23 @@ class GlmSingleStudy(TrialStudy):
         position = np.stack(np.unravel_index(flat, shape), axis=1).astype(np.int32)
         return VoxelSpace(position, shape, affine, self.options.space)
 
-    def n_voxels(self, subject: str) -> int:
-        """Return the number of voxels that are read."""
-        return len(self._place(subject)[0])
-
     @functools.lru_cache(maxsize=1)  # noqa: B019 (a study lives as long as its process)
     def _rows(self, subject: str) -> list[BetaRows]:
         voxels = self._place(subject)[0]
         return [fit.betas.rows(voxels) for fit in self._fits(subject)]
 
-    def responses(self, subject: str, split: str, rows: np.ndarray) -> np.ndarray:
-        """Return the betas of some trials, (trial, voxel)."""
-        found = np.empty((len(rows), self.n_voxels(subject)), dtype=np.float32)
+    def _read(self, subject: str, rows: np.ndarray) -> np.ndarray:
+        """Return the betas of some trials, float32 (trial, voxel)."""
+        values = np.empty((len(rows), len(self._place(subject)[0])), dtype=np.float32)
+        # Rows count over all sessions: each session fills those of the wanted rows that it holds.
         first = 0
         for betas in self._rows(subject):
             count = betas.betas.n_trials
             own = np.flatnonzero((rows >= first) & (rows < first + count))
             if len(own):
-                found[own] = betas.take(rows[own] - first)
+                values[own] = betas.take(rows[own] - first)
             first += count
-        return found
+        return values
 
     def notices(self, subject: str) -> tuple[str, ...]:
         """Return whether test clips took part in what GLMsingle chose."""
@@ -356,7 +355,7 @@ def _compare(order: np.ndarray, clips: Sequence[str], where: Path) -> None:
     if not len(pairs) == len(conditions) == len(shown):
         raise StudyError(
             "the order of the table is not that of the design",
-            expected="one clip a condition of DESIGNINFO",
+            expected="one clip for each condition of DESIGNINFO",
             found=f"{len(pairs)} pairs of {len(conditions)} conditions and {len(shown)} clips",
             where=where,
             remedy="list the trials in the order of recording, run after run",

@@ -1,4 +1,4 @@
-"""The files that GLMsingle leaves: betas a trial, and the design that they were estimated with.
+"""The files that GLMsingle writes: betas per trial, and the design that they were estimated with.
 
 Python writes ``TYPED_FITHRF_GLMDENOISE_RR.npy`` (a pickled dictionary) or ``.hdf5`` with
 ``betasmd``, MATLAB writes ``.mat`` with ``modelmd``. Betas are (x, y, z, trial), or (voxel, trial)
@@ -19,10 +19,10 @@ from brainflix.errors import StudyError
 from brainflix.formats.arrays import Hdf5Rows, open_rows
 from brainflix.formats.hdf5 import dataset, open_hdf5
 from brainflix.formats.pickle import read_object_npy
-from brainflix.studies.estimates.study import let_go, turn
+from brainflix.formats.trial_rows import release_pages, transposed
 
 SUFFIXES = (".npy", ".hdf5", ".h5", ".mat")
-BLOCK = 1 << 24  # values held at a time beside the result
+BLOCK = 1 << 24  # values held at a time in addition to the result
 
 
 class Betas:
@@ -66,6 +66,7 @@ class Betas:
             values: Any = self.source
             if isinstance(self.source, Hdf5Rows):
                 values = dataset(stack.enter_context(open_hdf5(self.path)), self.key)
+            # Slabs along x: flat indices in C order of a slab are one stretch of the sorted voxels.
             plane = int(np.prod(values.shape[1:-1]))
             step = max(BLOCK // (plane * values.shape[-1]), 1)
             for first in range(0, values.shape[0], step):
@@ -74,14 +75,14 @@ class Betas:
                 if part.start < part.stop:
                     slab = np.asarray(values[first : first + step])
                     yield part, slab.reshape(-1, slab.shape[-1])[voxels[part] - first * plane]
-                    let_go(slab)
+                    release_pages(slab)
 
     def volumes(self, trials: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the betas of trials of a file that has them one after the other, flat."""
         with open_hdf5(self.path) as file:
-            found = dataset(file, self.key)  # (trial, z, y, x)
+            betas = dataset(file, self.key)  # (trial, z, y, x)
             for trial in trials:
-                yield found[int(trial)].T.reshape(-1)
+                yield betas[int(trial)].T.reshape(-1)
 
     @property
     def by_trial(self) -> bool:
@@ -94,12 +95,12 @@ class Betas:
         Raises
         ------
         StudyError
-            When there are none.
+            When all betas are missing.
         """
         ends = np.array([0, self.n_trials - 1])
         if self.by_trial:
-            rows = np.stack(list(self.volumes(ends)))
-        else:
+            rows = np.stack(list(self.volumes(ends)))  # (trial, voxel)
+        else:  # (voxel, trial) -> (trial, voxel)
             everywhere = np.arange(int(np.prod(self.shape)))
             rows = np.concatenate([slab[:, ends] for _, slab in self.slabs(everywhere)]).T
         inside = np.flatnonzero(np.isfinite(rows).all(axis=0))
@@ -115,13 +116,13 @@ class BetaRows:
         self.betas, self.voxels = betas, voxels
 
     @functools.cached_property
-    def _turned(self) -> np.ndarray:
-        return turn(self.betas.slabs(self.voxels), self.betas.n_trials, len(self.voxels))
+    def _transposed(self) -> np.ndarray:
+        return transposed(self.betas.slabs(self.voxels), self.betas.n_trials, len(self.voxels))
 
     def take(self, trials: np.ndarray) -> np.ndarray:
         """Return some trials, in the order of recording, float32 (trial, voxel)."""
         if not self.betas.by_trial:
-            return self._turned[trials]
+            return self._transposed[trials]
         rows = np.empty((len(trials), len(self.voxels)), dtype=np.float32)
         for row, volume in zip(rows, self.betas.volumes(trials), strict=True):
             row[:] = volume[self.voxels]
@@ -153,7 +154,7 @@ def stimulus_order(folder: Path) -> np.ndarray | None:
     except (TypeError, ValueError) as error:
         raise StudyError(
             "the design holds no order of stimuli",
-            expected="stimorder, a number a trial",
+            expected="stimorder, one number per trial",
             found=type(order).__name__,
             where=path,
         ) from error

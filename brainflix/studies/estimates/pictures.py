@@ -47,6 +47,7 @@ def picture_frames(values: np.ndarray, options: PictureOptions, where: str) -> n
     StudyError
         When the values do not fit the described size, or leave 0-255 after scaling.
     """
+    # order of axes: channels last, then rows before columns
     if options.channels == "first" and values.ndim >= 3:
         values = np.moveaxis(values, -3, -1)
     size = (options.height, options.width)
@@ -54,13 +55,14 @@ def picture_frames(values: np.ndarray, options: PictureOptions, where: str) -> n
         values = _unflatten(values, int(size[0] or 0), int(size[1] or 0), options.order, where)
     elif options.order == "F" and values.ndim >= 2:
         values = values.swapaxes(-2, -1) if values.ndim == 2 else values.swapaxes(-3, -2)
+    # (height, width) -> (height, width, 3) -> (frame, height, width, 3)
     if values.ndim == 2:
         values = np.repeat(values[..., None], 3, axis=-1)
     if values.ndim == 3:
         values = values[None]
     if values.ndim != 4 or values.shape[-1] != 3:
         raise StudyError(
-            "a stimulus is no picture",
+            "a stimulus is not a picture",
             expected="(pixel) with height and width, (height, width[, 3]) or (frame, h, w, 3)",
             found=values.shape,
             where=where,
@@ -81,7 +83,7 @@ def picture_frames(values: np.ndarray, options: PictureOptions, where: str) -> n
 def _unflatten(
     values: np.ndarray, height: int, width: int, order: Literal["C", "F"], where: str
 ) -> np.ndarray:
-    """Return (height, width) or, for three values a pixel, (height, width, 3)."""
+    """Return (height, width) or, for three values per pixel, (height, width, 3)."""
     shapes: Sequence[tuple[int, ...]] = ((height, width), (height, width, 3))
     for shape in shapes:
         if values.size == np.prod(shape):

@@ -1,6 +1,6 @@
 """BOLD5000 (Chang et al. 2019): about 5,000 pictures, 113 of them repeated, which are the test set.
 
-Responses are the release 2.0 betas of five regions a hemisphere,
+Responses are the release 2.0 betas of five regions per hemisphere,
 ``BOLD5000_GLMsingle_ROI_betas/py/CSI1_GLMbetas-*_LHEarlyVis.npy`` (trial, voxel), in the order of
 ``BOLD5000_Stimuli/Stimuli_Presentation_Lists/CSI1/CSI1_sess01/CSI_sess01_run01.txt`` and so on.
 """
@@ -15,16 +15,17 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from brainflix.config.base import Section, parse
+from brainflix.config.base import Section
 from brainflix.config.studies import StudySource
 from brainflix.errors import ConfigError, StudyError
-from brainflix.formats.arrays import inside, open_rows
+from brainflix.formats.arrays import open_rows
+from brainflix.formats.links import path_within
 from brainflix.formats.pickle import read_object_npy
+from brainflix.formats.trial_rows import JoinedRows, TrialRows
 from brainflix.studies.bids.stimuli import clip_name
 from brainflix.studies.estimates.array_clips import named_captions
 from brainflix.studies.estimates.pictures import PictureOptions, picture_frames
-from brainflix.studies.estimates.study import TrialRows, TrialStudy, TrialTable, clip_sets
-from brainflix.studies.readers import READERS
+from brainflix.studies.estimates.study import BetaStudy, BetaTable, clip_sets
 from brainflix.studies.study import Clip, check_groups
 
 REGIONS = tuple(
@@ -51,26 +52,26 @@ class Bold5000Options(Section):
     clips_per_group: int | None = Field(default=None, ge=3)
 
 
-@READERS.register("bold5000")
-class Bold5000Study(TrialStudy):
+class Bold5000Study(BetaStudy):
     """A folder that holds the betas of regions and BOLD5000_Stimuli."""
+
+    Options = Bold5000Options
+    options: Bold5000Options
 
     def __init__(self, source: StudySource) -> None:
         super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options = parse(Bold5000Options, source.options, where=where)
         self.stimuli = self.root / self.options.stimuli
 
     @functools.cached_property
     def _betas(self) -> dict[str, dict[str, Path]]:
         """Subject to region to file."""
         folder = self.root / self.options.betas
-        found: dict[str, dict[str, Path]] = {}
+        files: dict[str, dict[str, Path]] = {}
         for path in sorted(folder.glob("*.npy")):
             match = _FILE.match(path.name)
             if match is not None:
-                found.setdefault(match.group(1), {})[match.group(2)] = path
-        if not found:
+                files.setdefault(match.group(1), {})[match.group(2)] = path
+        if not files:
             raise StudyError(
                 "the study has no subjects",
                 expected="files CSI1_GLMbetas-*_LHEarlyVis.npy",
@@ -78,7 +79,7 @@ class Bold5000Study(TrialStudy):
                 where=folder,
                 remedy="unpack BOLD5000_GLMsingle_ROI_betas, or name a folder by the option betas",
             )
-        return found
+        return files
 
     def subjects(self) -> tuple[str, ...]:
         """Return the subjects as the files name them: CSI1 to CSI4."""
@@ -123,7 +124,7 @@ class Bold5000Study(TrialStudy):
             if path.is_file():
                 return path
         raise StudyError(
-            "the list of repeated pictures is missing, which tells training and test apart",
+            "the list of repeated pictures is missing, which separates training from test",
             expected=f"Scene_Stimuli/{_REPEATED}",
             found="nothing",
             where=self.stimuli,
@@ -193,7 +194,9 @@ class Bold5000Study(TrialStudy):
         where = f"the reader's option captions of study {self.root}"
         named = self.options.captions
         captions = (
-            named_captions(self.root / inside(named, "a file", where, "put it into the folder"))
+            named_captions(
+                self.root / path_within(named, "a file", where, "put it into the folder")
+            )
             if named
             else {}
         )
@@ -222,7 +225,7 @@ class Bold5000Study(TrialStudy):
         )
 
     def clips(self) -> tuple[Clip, ...]:
-        """Return a clip a picture that a subject on disk saw."""
+        """Return a clip for each picture that a subject on disk saw."""
         clips = tuple(self._clips.values())
         check_groups(clips)
         return clips
@@ -247,7 +250,7 @@ class Bold5000Study(TrialStudy):
             for path in self._files(subject)
         ]
 
-    def tables(self, subject: str) -> Sequence[TrialTable]:
+    def read_tables(self, subject: str) -> Sequence[BetaTable]:
         """Return the trials of both splits; repeated pictures are the test set."""
         shown, regions = self._shown(subject), self._regions(subject)
         lengths = {rows.where: len(rows) for rows in regions}
@@ -257,26 +260,19 @@ class Bold5000Study(TrialStudy):
                 expected=f"{len(shown)} trials, as listed",
                 found=lengths,
                 where=f"{subject}, {self.root}",
-                remedy="restore the subject's lists, one a run",
+                remedy="restore the subject's lists, one for each run",
             )
         tables = []
         for split in ("train", "test"):
             rows = [k for k, name in enumerate(shown) if self._clips[name].split == split]
             clips = [self._clips[shown[row]].id for row in rows]
             size = self.options.clips_per_group if split == "train" else None
-            sets = clip_sets(clips, size)
-            in_sets = tuple(sets[clip] for clip in clips)
+            sets = clip_sets(split, clips, size)
+            labels = tuple(sets[clip] for clip in clips)
             paths = tuple(self._files(subject))
-            tables.append(TrialTable(split, tuple(clips), np.array(rows), in_sets, paths))
+            betas = JoinedRows(regions)
+            tables.append(BetaTable(split, tuple(clips), np.array(rows), labels, paths, betas))
         return tables
-
-    def responses(self, subject: str, split: str, rows: np.ndarray) -> np.ndarray:
-        """Return rows of the betas, the regions side by side."""
-        return np.concatenate([one.take(rows) for one in self._regions(subject)], axis=1)
-
-    def n_voxels(self, subject: str) -> int:
-        """Return the number of voxels of all regions; a voxel in two of them counts twice."""
-        return sum(rows.n_voxels for rows in self._regions(subject))
 
     def notices(self, subject: str) -> tuple[str, ...]:
         """Return how the betas were estimated."""

@@ -17,23 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from brainflix.config.base import parse
 from brainflix.config.studies import StudySource
 from brainflix.errors import StudyError
 from brainflix.formats.archives import list_members
 from brainflix.formats.arrays import read_array
 from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.estimates.pictures import PictureOptions, picture_frames
-from brainflix.studies.estimates.study import TrialStudy, TrialTable
+from brainflix.studies.estimates.study import BetaStudy, BetaTable
 from brainflix.studies.published.god_responses import (
     LISTS,
     BDataResponses,
     GodOptions,
+    GodResponses,
     NpzResponses,
-    Responses,
     image_name,
 )
-from brainflix.studies.readers import READERS
 from brainflix.studies.study import Clip, check_groups
 
 _NPZ = re.compile(r"^sbj_(\d+)\.npz$")
@@ -41,32 +39,33 @@ _BDATA = re.compile(r"^(?:Subject|sub-?)(\d+)\.(?:h5|mat)$", re.IGNORECASE)
 _PICTURES = ("*.JPEG", "*.jpeg", "*.jpg", "*.png", "*.tif", "*.tiff")
 
 
-@READERS.register("god")
-class GodStudy(TrialStudy):
+class GodStudy(BetaStudy):
     """A folder of responses, pictures and, best, the lists that name the pictures."""
+
+    Options = GodOptions
+    options: GodOptions
 
     def __init__(self, source: StudySource) -> None:
         super().__init__(source)
-        self.options = parse(GodOptions, source.options, where=f"options of study {source.root}")
-        self._opened: dict[str, Responses] = {}
+        self._opened: dict[str, GodResponses] = {}
 
     @functools.cached_property
     def _files(self) -> dict[str, Path]:
         """The file of each subject; npz before BData where there are both."""
-        found: dict[str, Path] = {}
+        files: dict[str, Path] = {}
         for pattern in (_BDATA, _NPZ):
             for path in sorted(self.root.iterdir()) if self.root.is_dir() else ():
                 match = pattern.match(path.name)
                 if match is not None:
-                    found[f"sub-{int(match.group(1)):02d}"] = path
-        if not found:
+                    files[f"sub-{int(match.group(1)):02d}"] = path
+        if not files:
             raise StudyError(
                 "the study has no subjects",
                 expected="files sbj_1.npz or Subject1.h5",
                 found="none of them",
                 where=self.root,
             )
-        return found
+        return files
 
     def subjects(self) -> tuple[str, ...]:
         """Return the subjects by number: sbj_1.npz is sub-01."""
@@ -150,7 +149,7 @@ class GodStudy(TrialStudy):
             ) from error
 
     def clips(self) -> tuple[Clip, ...]:
-        """Return a clip a picture; pictures of one category are one group."""
+        """Return a clip for each picture; pictures of one category are one group."""
         clips = []
         for split, names in self._names.items():
             files = (
@@ -197,7 +196,7 @@ class GodStudy(TrialStudy):
     def _pictures(self, key: str) -> Any:
         return read_array(self._images, key) if self._images else None
 
-    def _responses(self, subject: str) -> Responses:
+    def _responses(self, subject: str) -> GodResponses:
         if subject not in self._opened:
             self.known(subject)
             path = self._files[subject]
@@ -205,17 +204,9 @@ class GodStudy(TrialStudy):
             self._opened = {subject: kind(path, self.options)}
         return self._opened[subject]
 
-    def tables(self, subject: str) -> Sequence[TrialTable]:
+    def read_tables(self, subject: str) -> Sequence[BetaTable]:
         """Return the trials of both splits."""
         return self._responses(subject).tables(self._names, self.options.clips_per_group)
-
-    def responses(self, subject: str, split: str, rows: np.ndarray) -> np.ndarray:
-        """Return rows of a split."""
-        return self._responses(subject).take(split, rows)
-
-    def n_voxels(self, subject: str) -> int:
-        """Return the number of voxels of the regions."""
-        return len(self.voxels(subject))
 
     def voxels(self, subject: str) -> VoxelSpace:
         """Return where the voxels of the regions lie."""

@@ -17,7 +17,7 @@ from brainflix.errors import ConfigError, StudyError
 from brainflix.formats.arrays import npz_names, read_npz
 from brainflix.formats.bdata import BData, voxel_grid
 from brainflix.formats.voxel_space import VoxelSpace
-from brainflix.studies.estimates.study import TrialTable, clip_sets
+from brainflix.studies.estimates.study import BetaTable, ReadRows, clip_sets
 
 LISTS = {
     "train": ("imagenet_training_label.csv", "imageID_training.csv", "image_training_id.csv"),
@@ -43,13 +43,14 @@ class GodOptions(Section):
     clips_per_group: int | None = Field(default=None, ge=3)
 
 
-class Responses(ABC):
+class GodResponses(ABC):
     """The responses of one subject, whatever file they are in."""
 
     path: Path
+    columns: np.ndarray  # of the voxels of the regions, int (voxel,)
 
     @abstractmethod
-    def tables(self, names: dict[str, list[str]], group: int | None) -> list[TrialTable]:
+    def tables(self, names: dict[str, list[str]], group: int | None) -> list[BetaTable]:
         """Return the trials of both splits; ``names`` are the clips of each."""
 
     @abstractmethod
@@ -64,16 +65,18 @@ class Responses(ABC):
         """Return what must be known of the responses."""
         return ()
 
+    def _table(
+        self, split: str, clips: Sequence[str], order: Sequence[str], group: int | None
+    ) -> BetaTable:
+        """Return the table of a split whose i-th row shows the i-th of ``clips``."""
+        sets = clip_sets(split, order, group if split == "train" else None)
+        labels = tuple(sets[clip] for clip in clips)
+        betas = ReadRows(len(self.columns), functools.partial(self.take, split))
+        rows = np.arange(len(clips))
+        return BetaTable(split, tuple(clips), rows, labels, (self.path,), betas)
 
-def _table(
-    split: str, clips: Sequence[str], order: Sequence[str], group: int | None, path: Path
-) -> TrialTable:
-    sets = clip_sets(order, group if split == "train" else None)
-    in_sets = tuple(sets[clip] for clip in clips)
-    return TrialTable(split, tuple(clips), np.arange(len(clips)), in_sets, (path,))
 
-
-class NpzResponses(Responses):
+class NpzResponses(GodResponses):
     """``sbj_k.npz``: arr_0 training, arr_1 test trials, arr_2 their averages, arr_3 pictures.
 
     Nothing in the file says which picture each row of arr_1 belongs to. An order is used only when
@@ -147,12 +150,15 @@ class NpzResponses(Responses):
         labels = self.arrays.get("arr_4")
         if labels is not None and labels.shape == (len(single),) and labels.dtype.kind in "iu":
             candidates.insert(0, np.asarray(labels))
+        # A candidate is right when the averages that follow from it are those of arr_2, compared in
+        # some 64 voxels spread over the regions, within a thousandth of their deviation.
         columns = self.columns[:: max(len(self.columns) // 64, 1)]
         values, means = np.asarray(single)[:, columns], averaged[:, columns]
         for candidate in candidates:
             counts = np.bincount(candidate, minlength=count)
             if len(counts) != count or counts.min() < 1:
                 continue
+            # (trial, voxel) -> (picture, voxel): sums of each picture's trials, then their means
             sums = np.zeros(means.shape)
             np.add.at(sums, candidate, values)
             scale = float(np.nanstd(means)) or 1.0
@@ -165,7 +171,7 @@ class NpzResponses(Responses):
         """Whether test responses are single trials."""
         if self.options.test == "single" and self.order is None:
             raise StudyError(
-                "the order of the single test trials cannot be told",
+                "the order of the single test trials cannot be determined",
                 expected="rows of arr_1 whose averages are arr_2",
                 found="no order by picture or by repeat that fits",
                 where=self.path,
@@ -173,7 +179,7 @@ class NpzResponses(Responses):
             )
         return self.options.test != "averaged" and self.order is not None
 
-    def tables(self, names: dict[str, list[str]], group: int | None) -> list[TrialTable]:
+    def tables(self, names: dict[str, list[str]], group: int | None) -> list[BetaTable]:
         """Return the trials of both splits."""
         shown = {"train": np.asarray(self.arrays["arr_3"]).ravel().astype(np.int64)}
         shown["test"] = (
@@ -193,11 +199,11 @@ class NpzResponses(Responses):
             if len(clips) != rows:
                 raise StudyError(
                     "responses and pictures differ in number",
-                    expected=f"{rows} pictures, one a response",
+                    expected=f"{rows} pictures, one for each response",
                     found=len(clips),
                     where=self.path,
                 )
-            tables.append(_table(split, clips, names[split], group, self.path))
+            tables.append(self._table(split, clips, names[split], group))
         return tables
 
     def _array(self, split: str) -> np.ndarray:
@@ -221,7 +227,7 @@ class NpzResponses(Responses):
         )
 
 
-class BDataResponses(Responses):
+class BDataResponses(GodResponses):
     """``SubjectK.h5``: samples of all runs; DataType 1 training, 2 test, 3 imagery (left out)."""
 
     def __init__(self, path: Path, options: GodOptions) -> None:
@@ -238,7 +244,7 @@ class BDataResponses(Responses):
             split: [image_name(labels[row]) for row in rows] for split, rows in self.rows.items()
         }
 
-    def tables(self, names: dict[str, list[str]], group: int | None) -> list[TrialTable]:
+    def tables(self, names: dict[str, list[str]], group: int | None) -> list[BetaTable]:
         """Return the trials of both splits."""
         tables = []
         for split, clips in self.shown.items():
@@ -250,7 +256,7 @@ class BDataResponses(Responses):
                     found=", ".join(unknown[:5]),
                     where=self.path,
                 )
-            tables.append(_table(split, clips, names[split], group, self.path))
+            tables.append(self._table(split, clips, names[split], group))
         return tables
 
     def take(self, split: str, rows: np.ndarray) -> np.ndarray:

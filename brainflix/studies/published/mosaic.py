@@ -1,8 +1,9 @@
-"""MOSAIC: eight studies of one preprocessing on fsLR-32k, an HDF5 file a subject.
+"""MOSAIC: eight studies of one preprocessing on fsLR-32k, one HDF5 file per subject.
 
-``sub-01_BMD.hdf5`` (or ``sub-01_BMD_crc32-....hdf5``) holds a group ``betas`` with a dataset a
-trial, ``sub-01_BMD_stimulus-0001_phase-train_rep-0``, of 91,282 grayordinates. Merged files hold
-such a group a subject. Stimuli come from the original studies and lie in a folder ``stimuli``.
+``sub-01_BMD.hdf5`` (or ``sub-01_BMD_crc32-....hdf5``) holds a group ``betas`` with a dataset for
+each trial, ``sub-01_BMD_stimulus-0001_phase-train_rep-0``, of 91,282 grayordinates. Merged files
+hold such a group for each subject. Stimuli come from the original studies and lie in a folder
+``stimuli``.
 """
 
 from __future__ import annotations
@@ -15,17 +16,16 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from brainflix.config.base import Section, parse
+from brainflix.config.base import Section
 from brainflix.config.studies import StudySource
 from brainflix.errors import StudyError
 from brainflix.formats import images
-from brainflix.formats.arrays import inside
 from brainflix.formats.hdf5 import dataset, open_hdf5
+from brainflix.formats.links import path_within
 from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.bids.stimuli import condition_name, video_duration
 from brainflix.studies.estimates.array_clips import named_captions
-from brainflix.studies.estimates.study import TrialStudy, TrialTable, clip_sets
-from brainflix.studies.readers import READERS
+from brainflix.studies.estimates.study import BetaStudy, BetaTable, ReadRows, clip_sets
 from brainflix.studies.study import Clip, check_groups
 
 _FILE = re.compile(r"^(sub-\d+_[A-Za-z0-9]+?)(?:_crc32-[0-9a-fA-F]+)?\.(?:hdf5|h5)$")
@@ -42,7 +42,7 @@ class MosaicOptions(Section):
         default=(), description="subjects that share this study's clips; empty for all on disk"
     )
     template: str | None = Field(
-        default=None, description="any CIFTI-2 file of 91k grayordinates, which tells their places"
+        default=None, description="any CIFTI-2 file of 91k grayordinates, which gives their places"
     )
     captions: str | None = Field(
         default=None, description="YAML or JSON file: a stimulus' name to its captions"
@@ -50,40 +50,40 @@ class MosaicOptions(Section):
     clips_per_group: int | None = Field(default=None, ge=3)
 
 
-@READERS.register("mosaic")
-class MosaicStudy(TrialStudy):
+class MosaicStudy(BetaStudy):
     """A folder of MOSAIC's files (or one merged file) and of stimuli."""
+
+    Options = MosaicOptions
+    options: MosaicOptions
 
     def __init__(self, source: StudySource) -> None:
         super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options = parse(MosaicOptions, source.options, where=where)
         self.folder = self.root if self.root.is_dir() else self.root.parent
 
     @functools.cached_property
     def _files(self) -> dict[str, tuple[Path, str]]:
         """Subject to its file and the group in it."""
-        found: dict[str, tuple[Path, str]] = {}
+        files: dict[str, tuple[Path, str]] = {}
         if self.root.is_file():
             with open_hdf5(self.root) as file:
-                found = {
+                files = {
                     name: (self.root, f"{name}/betas") for name in file if "betas" in file[name]
                 }
         else:
             for path in sorted(self.root.rglob("*")):
                 match = _FILE.match(path.name)
                 if match is not None and path.is_file():
-                    found.setdefault(match.group(1), (path, "betas"))
-        wanted = self.options.subjects or tuple(found)
-        lacking = sorted(set(wanted) - set(found))
-        if lacking or not found:
+                    files.setdefault(match.group(1), (path, "betas"))
+        wanted = self.options.subjects or tuple(files)
+        lacking = sorted(set(wanted) - set(files))
+        if lacking or not files:
             raise StudyError(
                 "the study lacks subjects",
                 expected=", ".join(lacking) or "files such as sub-01_BMD.hdf5",
-                found=", ".join(sorted(found)) or "none",
+                found=", ".join(sorted(files)) or "none",
                 where=self.root,
             )
-        return {subject: found[subject] for subject in wanted}
+        return {subject: files[subject] for subject in wanted}
 
     def subjects(self) -> tuple[str, ...]:
         """Return subjects as MOSAIC names them: sub-01_BMD."""
@@ -120,7 +120,7 @@ class MosaicStudy(TrialStudy):
     @functools.cached_property
     def _paths(self) -> dict[str, Path]:
         """Each stimulus file by its stem."""
-        folder = self.folder / inside(
+        folder = self.folder / path_within(
             self.options.stimuli, "the stimuli", self.root, "put them into the study's folder"
         )
         files = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in _STIMULI)
@@ -133,7 +133,7 @@ class MosaicStudy(TrialStudy):
         return (
             None
             if named is None
-            else self.folder / inside(named, "a file", where, "put it into the folder")
+            else self.folder / path_within(named, "a file", where, "put it into the folder")
         )
 
     def _stimuli(self) -> list[str]:
@@ -150,7 +150,7 @@ class MosaicStudy(TrialStudy):
         return [self._files[subject][0], *template]
 
     def clips(self) -> tuple[Clip, ...]:
-        """Return a clip a stimulus that a subject saw."""
+        """Return a clip for each stimulus that a subject saw."""
         clips = []
         captions = {} if self._captions is None else named_captions(self._captions)
         for name in self._stimuli():
@@ -176,7 +176,6 @@ class MosaicStudy(TrialStudy):
         check_groups(clips)
         return tuple(clips)
 
-    @functools.lru_cache(maxsize=1)  # noqa: B019 (a study lives as long as its process)
     def _kept(self, subject: str) -> dict[str, list[tuple[str, str]]]:
         """Return clip and dataset of each trial of a split, in the order of repeats."""
         kept: dict[str, list[tuple[str, str]]] = {"train": [], "test": []}
@@ -187,47 +186,50 @@ class MosaicStudy(TrialStudy):
                 kept[phase].append((condition_name(stimulus), name))
         return kept
 
-    def tables(self, subject: str) -> Sequence[TrialTable]:
+    def read_tables(self, subject: str) -> Sequence[BetaTable]:
         """Return the trials of both splits; repeats are numbered as in the names."""
         tables = []
         for split, trials in self._kept(subject).items():
             clips = tuple(clip for clip, _ in trials)
             size = self.options.clips_per_group if split == "train" else None
-            sets = clip_sets(sorted(set(clips)), size)
+            sets = clip_sets(split, sorted(set(clips)), size)
             if clips:
-                rows, path = np.arange(len(clips)), self._files[subject][0]
-                in_sets = tuple(sets[clip] for clip in clips)
-                tables.append(TrialTable(split, clips, rows, in_sets, (path,)))
+                labels = tuple(sets[clip] for clip in clips)
+                names = tuple(name for _, name in trials)
+                read = functools.partial(self._read, subject, names)
+                betas = ReadRows(self._n_grayordinates(subject), read)
+                paths = (self._files[subject][0],)
+                rows = np.arange(len(clips))
+                tables.append(BetaTable(split, clips, rows, labels, paths, betas))
         return tables
 
-    def responses(self, subject: str, split: str, rows: np.ndarray) -> np.ndarray:
-        """Return trials, (trial, grayordinate)."""
+    def _read(self, subject: str, names: Sequence[str], rows: np.ndarray) -> np.ndarray:
+        """Return the datasets of some trials, float32 (trial, grayordinate)."""
         path, group = self._files[subject]
-        trials = self._kept(subject)[split]
-        found = np.empty((len(rows), self.n_voxels(subject)), dtype=np.float32)
+        betas = np.empty((len(rows), self._n_grayordinates(subject)), dtype=np.float32)
         with open_hdf5(path) as file:
             for place, row in enumerate(rows):
-                trial = dataset(file, f"{group}/{trials[row][1]}")
-                if trial.shape != found.shape[1:]:
+                trial = dataset(file, f"{group}/{names[row]}")
+                if trial.shape != betas.shape[1:]:
                     raise StudyError(
                         "a trial has another number of grayordinates",
-                        expected=found.shape[1],
+                        expected=betas.shape[1],
                         found=trial.shape,
-                        where=f"{path}, {trials[row][1]}",
+                        where=f"{path}, {names[row]}",
                     )
-                trial.read_direct(found, dest_sel=np.s_[place])
-        return found
+                trial.read_direct(betas, dest_sel=np.s_[place])
+        return betas
 
-    @functools.lru_cache(maxsize=4)  # noqa: B019 (a study lives as long as its process)
-    def n_voxels(self, subject: str) -> int:
-        """Return the number of grayordinates."""
-        self.known(subject)
+    def _n_grayordinates(self, subject: str) -> int:
+        """Return the length of a subject's first trial."""
         path, group = self._files[subject]
         with open_hdf5(path) as file:
             first = dataset(file, f"{group}/{self._trials[subject][0][3]}")
             if len(first.shape) != 1 or first.dtype.kind not in "fiu":
                 raise StudyError(
-                    "a trial is no vector of numbers", found=(first.shape, first.dtype), where=path
+                    "a trial is not a vector of numbers",
+                    found=(first.shape, first.dtype),
+                    where=path,
                 )
             return int(first.shape[0])
 

@@ -1,4 +1,4 @@
-"""The bids reader on tiny studies written as fMRIPrep leaves them, whole and broken."""
+"""The bids reader on tiny studies written as fMRIPrep writes them, whole and broken."""
 
 import fnmatch
 import gzip
@@ -20,11 +20,12 @@ from support.studies_on_disk import (
     write_video,
 )
 
+from brainflix.components import READERS
 from brainflix.config.studies import StudySource
 from brainflix.errors import ConfigError, StudyError, VideoError
 from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.bids.confounds import read_confounds
-from brainflix.studies.readers import READERS, open_study, source_files
+from brainflix.studies.readers import open_study, source_files
 from brainflix.studies.study import Clip, Event, Run
 
 FUNC = "sub-01/func"
@@ -165,7 +166,7 @@ def test_without_a_table_the_events_name_the_clips(broken):
     assert {clip.group for clip in clips} == {"seg01", "seg02", "seg03", "seg04", "test"}
     assert {clip.split for clip in clips if clip.group == "test"} == {"test"}
     assert len(study.runs("sub-01")[0].events) == 6
-    with pytest.raises(ConfigError, match="nothing tells which runs train"):
+    with pytest.raises(ConfigError, match="nothing says which runs train"):
         open_study(source(broken)).clips()
 
 
@@ -186,7 +187,7 @@ def test_source_files_are_listed_without_nibabel(movie):
     import sys
 
     code = (
-        "import sys; from brainflix.studies import source_files; "
+        "import sys; from brainflix.studies.readers import source_files; "
         "from brainflix.config.experiment import StudySource; "
         f"s = StudySource(root={str(movie[0])!r}); "
         "print(len(source_files(s, 'sub-01')), len(source_files(s))); "
@@ -255,7 +256,7 @@ def test_an_implausible_repetition_time_is_refused(broken):
 
 
 def test_missing_study_and_missing_subject(movie, tmp_path):
-    complains(lambda: source_files(source(tmp_path / "no")), "the study is not there", "nothing")
+    complains(lambda: source_files(source(tmp_path / "no")), "the study does not exist", "nothing")
     complains(lambda: source_files(source(movie[0]), "sub-09"), "sub-01, sub-02", "found: sub-09")
 
 
@@ -370,7 +371,7 @@ def test_damaged_event_tables(broken):
     path.write_text("onset\tduration\tstim_file\nfour\t24\tseg01.mp4\n")
     complains(open_runs, "holds no number", "four")
     path.write_text("onset\tduration\n4\t24\n")
-    complains(open_runs, "do not tell what was shown", "stim_file")
+    complains(open_runs, "do not say what was shown", "stim_file")
     path.write_text("onset\tduration\tstim_file\n4\t24\tn/a\n")
     complains(open_runs, "no event of the run shows a stimulus", "train_tasks")
     path.write_text("")
@@ -430,7 +431,7 @@ def test_two_clips_of_one_name_and_a_broken_caption(broken):
     path.write_text(text.replace("seg02_00", "seg01_00"))
     complains(lambda: open_study(source(broken)).clips(), "two clips have one name", "seg01_00")
     path.write_text(text.replace('"[""clip 0 of seg01""]"', "[clip"))
-    complains(lambda: open_study(source(broken)).clips(), "no JSON list", "line 2")
+    complains(lambda: open_study(source(broken)).clips(), "not a JSON list", "line 2")
 
 
 def test_a_clip_in_training_and_test_runs_without_a_table(broken):

@@ -213,7 +213,7 @@ def test_pictures_that_are_none():
     refused(
         ("leaves the range",), lambda: picture_frames(np.full((4, 4), 300.0), PictureOptions(), "")
     )
-    refused(("no picture",), lambda: picture_frames(np.zeros(12), PictureOptions(), ""))
+    refused(("not a picture",), lambda: picture_frames(np.zeros(12), PictureOptions(), ""))
     small = PictureOptions(height=3, width=3)
     refused(("another size", "3 x 3"), lambda: picture_frames(np.zeros(12), small, ""))
 
@@ -312,6 +312,23 @@ def test_positions_that_do_not_fit(tmp_path):
 def test_axes_that_do_not_fit(npz):
     subjects = {"sub-01": {"train": {"responses": "train_r", "axes": ["clip", "repeat", "voxel"]}}}
     refused(("unknown form", "axes"), lambda: make(npz, subjects=subjects).runs("sub-01"))
+
+
+@pytest.mark.parametrize("axes", [("voxel", "clip", "repeat"), ("repeat", "voxel", "clip")])
+def test_repeats_of_an_array_with_its_voxels_in_front(tmp_path, axes):
+    betas = RNG.standard_normal((12, 2, 7)).astype(np.float32)
+    betas[4, 1] = np.nan  # not recorded
+    order = [("clip", "repeat", "voxel").index(axis) for axis in axes]
+    path = tmp_path / "study.npz"
+    np.savez(path, **ARRAYS, betas=betas.transpose(order))
+    subject = OPTIONS["subjects"]["sub-01"] | {"train": {"responses": "betas", "axes": list(axes)}}
+    study = make(path, subjects={"sub-01": subject})
+    first, second = [run for run in study.runs("sub-01") if run.split == "train"]
+    assert [event.clip for event in second.events] == [
+        event.clip for event in first.events if event.clip != "train-0005"
+    ]
+    np.testing.assert_array_equal(study.load(first), betas[:, 0])
+    np.testing.assert_array_equal(study.load(second), np.delete(betas[:, 1], 4, axis=0))
 
 
 def test_frames_with_channels_first():

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from brainflix.errors import StudyError
+from brainflix.formats import trial_rows
 from brainflix.formats.arrays import open_rows, read_array
 from brainflix.formats.pickle import read_object_npy, read_pickle
-from brainflix.studies.estimates import study as estimates
 
 RNG = np.random.default_rng(0)
 LARGE = RNG.standard_normal((300, 1000)).astype(np.float32)  # more than is read at once
@@ -358,8 +358,8 @@ def test_safetensors(tmp_path):
 @pytest.mark.parametrize("small", [False, True])
 def test_rows_of_any_order_of_axes(tmp_path, monkeypatch, axes, suffix, small):
     if small:
-        monkeypatch.setattr(estimates, "BLOCK", 20)
-        monkeypatch.setattr(estimates, "HELD", 20)
+        monkeypatch.setattr(trial_rows, "BLOCK", 20)
+        monkeypatch.setattr(trial_rows, "HELD", 20)
     values = np.random.default_rng(0).standard_normal((5, 3, 7)).astype(np.float32)
     values[2, 1] = np.nan
     stored = values.transpose([("clip", "repeat", "voxel").index(axis) for axis in axes])
@@ -374,15 +374,15 @@ def test_rows_of_any_order_of_axes(tmp_path, monkeypatch, axes, suffix, small):
             file["x"] = stored.T
         with open(path, "r+b") as stream:
             stream.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
-    rows = estimates.TrialRows(open_rows(path, key), axes, "here")
-    assert (len(rows), rows.n_voxels) == (15, 7)
+    rows = trial_rows.TrialRows(open_rows(path, key), axes, "here")
+    assert (rows.lead, len(rows), rows.n_voxels) == ((5, 3), 15, 7)
     wanted = np.array([14, 0, 7, 7])
     np.testing.assert_array_equal(rows.take(wanted), values.reshape(15, 7)[wanted])
     assert np.flatnonzero(~rows.recorded()).tolist() == [7]
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".h5"])
-def test_voxels_first(tmp_path, suffix):
+def test_an_array_with_its_voxels_first(tmp_path, suffix):
     values = LARGE[:40, :6]
     if suffix == ".npy":
         np.save(tmp_path / "a.npy", values)
@@ -390,5 +390,5 @@ def test_voxels_first(tmp_path, suffix):
         with h5py.File(tmp_path / "a.h5", "w") as file:
             file["x"] = values
     rows = open_rows(tmp_path / f"a{suffix}", None if suffix == ".npy" else "x")
-    turned = estimates.TrialRows(rows, ("voxel", "trial"), "here")
-    np.testing.assert_array_equal(turned.take(np.array([5, 2])), values.T[[5, 2]])
+    taken = trial_rows.TrialRows(rows, ("voxel", "trial"), "here")
+    np.testing.assert_array_equal(taken.take(np.array([5, 2])), values.T[[5, 2]])

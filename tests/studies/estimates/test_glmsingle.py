@@ -18,9 +18,9 @@ from support.studies_on_disk import write_tsv
 
 from brainflix.config.studies import CleaningConfig, StudySource
 from brainflix.errors import StudyError
+from brainflix.formats import trial_rows
 from brainflix.preprocessing.clean import clean
 from brainflix.studies.estimates import glmsingle_files
-from brainflix.studies.estimates import study as estimates
 from brainflix.studies.readers import open_study, source_files
 
 
@@ -43,7 +43,7 @@ def assert_responses(found, subject, clips, expected):
 @pytest.mark.parametrize("block", [1 << 24, 100])
 def test_betas_of_each_format(tmp_path, suffix, block, monkeypatch):
     monkeypatch.setattr(glmsingle_files, "BLOCK", block)
-    monkeypatch.setattr(estimates, "HELD", block)
+    monkeypatch.setattr(trial_rows, "HELD", block)
     truth = write_study(tmp_path, videos=False, suffix=suffix)
     found = study(tmp_path)
     assert found.subjects() == ("sub-01", "sub-02")

@@ -28,10 +28,10 @@ from support.layouts.cc2017 import write_cifti_run
 
 from brainflix.config.studies import CleaningConfig, ResponseConfig, SelectionConfig, StudySource
 from brainflix.formats.pickle import read_pickle
+from brainflix.formats.trial_rows import release_pages
 from brainflix.preprocessing.clean import clean
 from brainflix.preprocessing.extract import extract
 from brainflix.preprocessing.select import select
-from brainflix.studies.estimates.study import let_go
 from brainflix.studies.readers import open_study, source_files
 
 SIZE = Size()
@@ -192,7 +192,7 @@ def test_reliable_vertices_and_responses(study_root, tmp_path, form):
 
 
 def test_missing_files_are_named(broken, tmp_path):
-    complains(lambda: source_files(source(tmp_path / "no", form="fsaverage")), "not there")
+    complains(lambda: source_files(source(tmp_path / "no", form="fsaverage")), "does not exist")
     fsaverage = source(broken, form="fsaverage")
     complains(lambda: source_files(fsaverage, "sub-07"), "not in the study", "sub-01")
     (broken / f"{PAIR}test_hemi-right_normalized.pkl").unlink()
@@ -280,7 +280,7 @@ def test_large_arrays_of_pickles_are_not_copied(tmp_path, protocol):
         while owner is not None and not isinstance(owner, mmap.mmap):
             owner = getattr(owner, "base", None)
         assert owner is not None
-        let_go(found[0])
+        release_pages(found[0])
         np.testing.assert_array_equal(found[0], values)
 
 
@@ -288,8 +288,8 @@ def test_large_arrays_of_pickles_are_not_copied(tmp_path, protocol):
 def test_memory_does_not_grow_with_the_betas(tmp_path):
     code = (
         "import re, sys; from pathlib import Path;"
-        "from brainflix.config.experiment import CleaningConfig, StudySource;"
-        "from brainflix.preprocessing.select import clean;"
+        "from brainflix.config.studies import CleaningConfig, StudySource;"
+        "from brainflix.preprocessing.clean import clean;"
         "options = {'form': 'fsLR32k', 'clips_per_set': 5};"
         "source = StudySource(reader='bold_moments', root=sys.argv[1], options=options);"
         "clean(source, 'sub-01', CleaningConfig(), Path(sys.argv[1]) / 'c.h5');"

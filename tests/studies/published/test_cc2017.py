@@ -21,12 +21,13 @@ from support.layouts.cc2017 import (
     write_release,
 )
 
+from brainflix.components import READERS
 from brainflix.config.studies import CleaningConfig, ResponseConfig, SelectionConfig, StudySource
 from brainflix.errors import ConfigError, DataError
 from brainflix.preprocessing.clean import clean
 from brainflix.preprocessing.extract import extract
 from brainflix.preprocessing.select import select
-from brainflix.studies.readers import READERS, open_study, source_files
+from brainflix.studies.readers import open_study, source_files
 
 FEW = Size(train=3, test=2, test_repeats=3, volumes=12)
 PART = {"segments": list(FEW.segments), "test_repeats": 3, "volumes": 12}
@@ -165,11 +166,11 @@ def test_captions_from_a_file(release):
     assert study.clips()[1].captions == ()
     assert release / "captions.json" in study.files()
     (release / "captions.json").write_text(json.dumps({"seg1_0000": [3]}))
-    complains(study.clips, "captions are no texts", "seg1_0000")
+    complains(study.clips, "captions are not texts", "seg1_0000")
 
 
 def test_missing_files_are_named(release, tmp_path):
-    complains(lambda: source_files(source(tmp_path / "no")), "the study is not there")
+    complains(lambda: source_files(source(tmp_path / "no")), "the study does not exist")
     complains(lambda: source_files(source(release), "subject9"), "subject1", "found: subject9")
     complains(
         lambda: source_files(source(release), "subject1"), "a run is missing", "seg4_1", "segments"

@@ -197,7 +197,7 @@ def test_a_clip_of_both_splits_is_refused(broken):
 
 
 def test_missing_files_are_named(broken, tmp_path):
-    complains(lambda: source_files(source(tmp_path / "no")), "the study is not there")
+    complains(lambda: source_files(source(tmp_path / "no")), "the study does not exist")
     folder = broken / "derivatives/ciftify/sub-01/results"
     (folder / "ses-action01_task-action_run-7_Atlas.dtseries.nii").unlink()
     complains(

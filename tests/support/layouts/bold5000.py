@@ -1,4 +1,4 @@
-"""BOLD5000, small, as it lies on disk: betas of regions, lists a run, pictures of three sources."""
+"""BOLD5000, small, as it lies on disk: betas of regions, lists, pictures of three sources."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def write_study(
 
 
 def write_pictures(folder: Path, held: bool, size: int = 16) -> dict[str, np.ndarray]:
-    """Write a picture a name, as files in three folders or held in img_dict.npy."""
+    """Write a picture for each name, as files in three folders or held in img_dict.npy."""
     rng = np.random.default_rng(5)
     pictures = {name: rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for name in NAMES}
     if held:

@@ -25,7 +25,7 @@ SPLITS = {"train": 3, "test": 10}  # repeats
 
 @dataclass(frozen=True)
 class Size:
-    """How much of the study is written; published are 1000, 102 and 163842 a hemisphere."""
+    """How much of the study is written; published are 1000, 102 and 163842 per hemisphere."""
 
     train: int = 24
     test: int = 6
@@ -93,7 +93,7 @@ def betas(split: str, size: Size) -> np.ndarray:
 
 
 def write_fsaverage(root: Path, size: Size, subject: str = "sub-01") -> None:
-    """Write a pair of pickles a hemisphere."""
+    """Write a pair of pickles per hemisphere."""
     folder = root / "derivatives/versionB/fsaverage/GLM" / subject / "prepared_betas"
     folder.mkdir(parents=True)
     for split in SPLITS:
@@ -105,7 +105,7 @@ def write_fsaverage(root: Path, size: Size, subject: str = "sub-01") -> None:
 
 
 def write_fs_lr(root: Path, size: Size, subject: str = "sub-01") -> None:
-    """Write a pickle a split of all grayordinates."""
+    """Write one pickle per split of all grayordinates."""
     folder = root / "derivatives/versionB/fsLR32k/GLM" / subject / "prepared_betas"
     folder.mkdir(parents=True)
     for split in SPLITS:
@@ -115,7 +115,7 @@ def write_fs_lr(root: Path, size: Size, subject: str = "sub-01") -> None:
 
 
 def write_regions(root: Path, size: Size, subject: str = "sub-01") -> None:
-    """Write a dictionary a region: Group41, without names, and V1 with them."""
+    """Write a dictionary per region: Group41, without names, and V1 with them."""
     folder = root / subject / "prepared_allvoxel_pkl"
     folder.mkdir(parents=True)
     both = {split: betas(split, size) for split in SPLITS}

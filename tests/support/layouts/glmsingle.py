@@ -92,7 +92,7 @@ def write_study(
     videos: bool = True,
     suffix: str = ".npy",
 ) -> dict:
-    """Write a study of two sessions a subject; return clips and betas (trial, x, y, z)."""
+    """Write a study of two sessions per subject; return clips and betas (trial, x, y, z)."""
     write_stimuli(root, videos)
     truth = {}
     for number, subject in enumerate(subjects):

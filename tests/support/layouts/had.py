@@ -124,7 +124,7 @@ def beta(file: str, size: Size) -> np.ndarray:
 
 
 def write_cycles(root: Path, size: Size) -> None:
-    """Write the published betas: a dscalar a cycle, sorted by action, and its labels."""
+    """Write the published betas: one dscalar per cycle, sorted by action, and its labels."""
     for subject in size.names:
         folder = root / "derivatives/ciftify" / subject / "results"
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""MOSAIC, small, as its preprocessing writes it: a dataset a trial, attributes, NaN vertices."""
+"""MOSAIC, small, as its preprocessing writes it: one dataset per trial, attributes, some NaN."""
 
 from __future__ import annotations
 

@@ -16,27 +16,35 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from brainflix.config.base import Section, parse
-from brainflix.config.studies import StudySource
 from brainflix.errors import StudyError
 from brainflix.formats import images
 from brainflix.formats.pickle import read_pickle
 from brainflix.formats.surfaces import STRUCTURES, joined_vertices
+from brainflix.formats.trial_rows import JoinedRows
 from brainflix.formats.voxel_space import VoxelSpace
-from brainflix.studies.bids.stimuli import Stimuli
-from brainflix.studies.estimates.study import GLMSINGLE, BetaBlock, BetaStudy, in_sets
+from brainflix.studies.bids.stimuli import StimulusTable
+from brainflix.studies.estimates.study import (
+    GLMSINGLE,
+    BetaStudy,
+    BetaTable,
+    consecutive_sets,
+    join_parts,
+    repeated_trials,
+)
+from brainflix.studies.options import FormOptions
 from brainflix.studies.published.bold_moments.stimuli import (
     ANNOTATIONS,
     STIMULI,
     read_annotations,
-    stimulus_clips,
 )
+from brainflix.studies.published.pickled_pairs import read_pair
+from brainflix.studies.published.stimulus_files import stimulus_clips
 from brainflix.studies.study import SPLITS, Clip
 
 _NUMBER = re.compile(r"(\d{4})(\.mp4)?$")
 
 
-class BmdBetaOptions(Section):
+class BmdBetaOptions(FormOptions):
     """Where the parts of the study lie, relative to its root."""
 
     stimuli: str = Field(default=STIMULI, description="folder of train/ and test/")
@@ -48,25 +56,23 @@ class BmdBetaOptions(Section):
     )
     template: str | None = Field(
         default=None,
-        description="of fsLR32k: a CIFTI file of the same grayordinates, such as a series of "
-        "fMRIPrep, that tells structure and vertex of each",
+        description="for the form fsLR32k: a CIFTI file of the same grayordinates, such as a "
+        "series of fMRIPrep, which gives structure and vertex of each",
     )
     pattern: str = Field(
         default="{subject}/prepared_allvoxel_pkl/{region}_betas-GLMsingle_type-typed_z=1.pkl",
-        description="of regions: the files; {subject} and {region} are replaced",
+        description="for the form regions: its files; {subject} and {region} are replaced",
     )
     regions: tuple[str, ...] = Field(
-        default=("Group41",), min_length=1, description="of regions: joined side by side"
+        default=("Group41",), min_length=1, description="for the form regions: which are joined"
     )
 
 
 class BmdBetas(BetaStudy):
     """What the forms of betas share; a subclass knows the files and the arrays in them."""
 
-    def __init__(self, source: StudySource) -> None:
-        super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options = parse(BmdBetaOptions, source.options, where=where)
+    Options = BmdBetaOptions
+    options: BmdBetaOptions
 
     @abstractmethod
     def beta_files(self, subject: str) -> list[Path]:
@@ -77,7 +83,7 @@ class BmdBetas(BetaStudy):
         """Return the parts of a split's betas and the name of each row's stimulus."""
 
     @functools.cached_property
-    def stimuli(self) -> Stimuli:
+    def stimuli(self) -> StimulusTable:
         """The clips that the annotations list."""
         return read_annotations(self.root / self.options.annotations)
 
@@ -89,7 +95,7 @@ class BmdBetas(BetaStudy):
         """Return the subjects whose first file of betas exists."""
         if not self.root.is_dir():
             raise StudyError(
-                "the study is not there",
+                "the study does not exist",
                 expected="the folder of ds005165",
                 found="a file" if self.root.exists() else "nothing",
                 where=self.root,
@@ -124,27 +130,29 @@ class BmdBetas(BetaStudy):
                 )
         return files
 
-    def read_blocks(self, subject: str) -> list[BetaBlock]:
+    def read_tables(self, subject: str) -> list[BetaTable]:
         """Return sets of training clips, and the test clips."""
         path = self.files(subject)[0]
-        blocks = []
+        tables = []
         for split in SPLITS:
             parts, names = self.read_split(subject, split)
             clips = [self._clip_of(name, split, path) for name in names]
-            size = self.options.clips_per_set if split == "train" else len(clips)
-            sets = in_sets(len(clips), max(size, 1))
-            for number, rows in enumerate(sets, start=1):
-                label = f"{split}_set-{number:02d}" if len(sets) > 1 else split
-                chosen = tuple(clips[row] for row in rows)
-                blocks.append(BetaBlock(label, split, chosen, rows, parts, path))
-            if len(clips) != parts[0].shape[0]:
+            betas = join_parts(parts, path)
+            if len(clips) != betas.lead[0]:
                 raise StudyError(
                     "betas and stimulus names differ in number",
                     expected=f"{len(clips)} rows",
-                    found=parts[0].shape[0],
+                    found=betas.lead[0],
                     where=path,
                 )
-        return blocks
+            recorded = betas.recorded()
+            size = self.options.clips_per_set if split == "train" else len(clips)
+            sets = consecutive_sets(len(clips), max(size, 1))
+            for number, places in enumerate(sets, start=1):
+                label = f"{split}_set-{number:02d}" if len(sets) > 1 else split
+                chosen = [clips[place] for place in places]
+                tables += repeated_trials(label, split, chosen, places, betas, recorded, path)
+        return tables
 
     def _clip_of(self, name: Any, split: str, path: Path) -> str:
         match = _NUMBER.search(str(name))
@@ -159,6 +167,11 @@ class BmdBetas(BetaStudy):
             )
         return clip
 
+    def _part_sizes(self, subject: str) -> list[int]:
+        """Return the voxels of each part of the betas, such as those of each hemisphere."""
+        betas = self.tables(subject)[0].betas
+        return [part.n_voxels for part in betas.parts] if isinstance(betas, JoinedRows) else []
+
     def split_clips(self, split: str) -> list[str]:
         """Return the numbers of a split's clips, in order."""
         return [name for name, one in self.stimuli.by_clip.items() if one.split == split]
@@ -168,32 +181,8 @@ class BmdBetas(BetaStudy):
         return (GLMSINGLE,)
 
 
-def read_pair(path: Path) -> tuple[np.ndarray, Sequence[Any]]:
-    """Return a pickled pair: betas (clip, repeat, voxel) and stimulus names.
-
-    Raises
-    ------
-    StudyError
-        When the pickle holds something else, or more than data.
-    """
-    found = read_pickle(path)
-    if not (
-        isinstance(found, tuple | list)
-        and len(found) == 2
-        and isinstance(found[0], np.ndarray)
-        and isinstance(found[1], list | tuple | np.ndarray)
-    ):
-        raise StudyError(
-            "the pickle holds no betas",
-            expected="a pair: an array (clip, repeat, voxel) and a list of stimulus names",
-            found=type(found).__name__,
-            where=path,
-        )
-    return found[0], list(found[1])
-
-
 class BmdFsaverage(BmdBetas):
-    """Betas on fsaverage, a pair of files a split, one a hemisphere."""
+    """Betas on fsaverage, two files per split, one for each hemisphere."""
 
     SIDES: ClassVar = ("left", "right")
 
@@ -218,12 +207,12 @@ class BmdFsaverage(BmdBetas):
 
     def voxels(self, subject: str) -> VoxelSpace:
         """Return the vertices, those of the left hemisphere first."""
-        counts = [part.shape[2] for part in self.blocks(subject)[0].parts]
+        counts = self._part_sizes(subject)
         return joined_vertices(counts, list(STRUCTURES.values()), "fsaverage")
 
 
 class BmdFsLR(BmdBetas):
-    """Betas of the 91,282 grayordinates of fsLR, a file a split."""
+    """Betas of the 91,282 grayordinates of fsLR, one file per split."""
 
     def beta_files(self, subject: str) -> list[Path]:
         """Return the two files of a subject."""
@@ -240,7 +229,7 @@ class BmdFsLR(BmdBetas):
 
     def voxels(self, subject: str) -> VoxelSpace:
         """Return the grayordinates; structures and vertices are those of the template."""
-        count = self.blocks(subject)[0].voxels
+        count = self.n_voxels(subject)
         if self.options.template is None:
             position = np.arange(count, dtype=np.int32)[:, None]
             return VoxelSpace(position, (count,), space="fsLR")
@@ -257,10 +246,10 @@ class BmdFsLR(BmdBetas):
 
 
 class BmdRegions(BmdBetas):
-    """Betas by region: a dictionary of arrays a region, both splits in it."""
+    """Betas by region: one dictionary of arrays per region, both splits in it."""
 
     def beta_files(self, subject: str) -> list[Path]:
-        """Return a file a region."""
+        """Return a file for each region."""
         return [
             self.root / self.options.pattern.format(subject=subject, region=region)
             for region in self.options.regions
@@ -269,15 +258,15 @@ class BmdRegions(BmdBetas):
     def _tables(self, subject: str) -> list[tuple[Path, Mapping[str, Any]]]:
         tables = []
         for path in self.beta_files(subject):
-            found = read_pickle(path)
-            if not isinstance(found, Mapping):
+            content = read_pickle(path)
+            if not isinstance(content, Mapping):
                 raise StudyError(
                     "the pickle holds no betas",
                     expected="a dictionary with train_data_allvoxel and test_data_allvoxel",
-                    found=type(found).__name__,
+                    found=type(content).__name__,
                     where=path,
                 )
-            tables.append((path, found))
+            tables.append((path, content))
         return tables
 
     def read_split(self, subject: str, split: str) -> tuple[tuple[np.ndarray, ...], Sequence[Any]]:
@@ -304,8 +293,7 @@ class BmdRegions(BmdBetas):
 
     def voxels(self, subject: str) -> VoxelSpace:
         """Return the grayordinates that the files name, or columns of unknown place."""
-        blocks = self.blocks(subject)
-        counts = [part.shape[2] for part in blocks[0].parts]
+        counts = self._part_sizes(subject)
         places = [table.get("roi_indices_hcp") for _, table in self._tables(subject)]
         known = [
             np.asarray(place).ravel()

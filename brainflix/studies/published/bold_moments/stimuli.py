@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from brainflix.errors import StudyError
-from brainflix.studies.bids.stimuli import Stimuli, Stimulus
-from brainflix.studies.captions import read_json_object, texts
-from brainflix.studies.study import SPLITS, Clip
+from brainflix.studies.bids.stimuli import Stimulus, StimulusTable
+from brainflix.studies.captions import caption_texts, read_json_object
+from brainflix.studies.study import SPLITS
 
 ANNOTATIONS = "derivatives/stimuli_metadata/annotations.json"
 STIMULI = "stimulus_set/stimuli"
@@ -18,7 +18,7 @@ DURATION = 3.0  # s
 LABELS = {"object": "objects", "scene": "scenes", "action": "actions"}
 
 
-def read_annotations(path: Path) -> Stimuli:
+def read_annotations(path: Path) -> StimulusTable:
     """Return the clips that annotations.json lists, named "0001" to "1102".
 
     The five descriptions become captions; of the five annotators' objects, scenes and actions the
@@ -30,7 +30,7 @@ def read_annotations(path: Path) -> Stimuli:
         When the file is missing, no JSON, or an entry lacks its split or descriptions.
     """
     content = read_json_object(path, "the annotations")
-    return Stimuli((_stimulus(name, content[name], path) for name in sorted(content)), path)
+    return StimulusTable((_stimulus(name, content[name], path) for name in sorted(content)), path)
 
 
 def _stimulus(name: str, entry: Any, path: Path) -> Stimulus:
@@ -50,7 +50,7 @@ def _stimulus(name: str, entry: Any, path: Path) -> Stimulus:
         duration=DURATION,
         split=split,
         group=name,
-        captions=texts(entry.get("text_descriptions", []), where),
+        captions=caption_texts(entry.get("text_descriptions", []), where),
         attributes={
             label: common
             for label, key in LABELS.items()
@@ -60,7 +60,7 @@ def _stimulus(name: str, entry: Any, path: Path) -> Stimulus:
 
 
 def _most_common(answers: Any) -> str | None:
-    """Return the answer that most annotators gave, the first of equals; "--" is none."""
+    """Return the answer that most annotators gave, the first of equals; "--" does not count."""
     counted = Counter(answer for answer in _flat(answers) if answer.strip("- "))
     return counted.most_common(1)[0][0] if counted else None
 
@@ -71,37 +71,3 @@ def _flat(answers: Any) -> Iterable[str]:
     elif isinstance(answers, list):
         for answer in answers:
             yield from _flat(answer)
-
-
-def stimulus_clips(stimuli: Stimuli, folder: Path) -> tuple[Clip, ...]:
-    """Return the clips of a table whose files lie in a folder; files that are missing are named.
-
-    Raises
-    ------
-    StudyError
-        When a file does not exist.
-    """
-    clips = []
-    for stimulus in stimuli.by_clip.values():
-        path = folder / str(stimulus.file)
-        if not path.is_file():
-            raise StudyError(
-                "a stimulus file does not exist",
-                expected=path,
-                found="nothing",
-                where=stimuli.where,
-                remedy="download the stimulus set, after agreeing to its terms of use, and unpack "
-                f"it so that {folder} exists",
-            )
-        clips.append(
-            Clip(
-                id=stimulus.clip,
-                split=stimulus.split or "",
-                group=stimulus.group or stimulus.clip,
-                path=path,
-                duration=stimulus.duration or 1.0,
-                captions=stimulus.captions,
-                attributes=stimulus.attributes,
-            )
-        )
-    return tuple(clips)

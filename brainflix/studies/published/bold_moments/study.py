@@ -9,15 +9,15 @@ from pydantic import Field
 
 from brainflix.config.base import Positive
 from brainflix.studies.bids.index import BidsOptions
-from brainflix.studies.bids.stimuli import Stimuli
+from brainflix.studies.bids.stimuli import StimulusTable
 from brainflix.studies.bids.study import BidsStudy
-from brainflix.studies.forms import StudyInForms
+from brainflix.studies.options import FormOptions
 from brainflix.studies.published.bold_moments.betas import BmdFsaverage, BmdFsLR, BmdRegions
 from brainflix.studies.published.bold_moments.stimuli import ANNOTATIONS, STIMULI, read_annotations
-from brainflix.studies.readers import READERS
+from brainflix.studies.study import StudyForms
 
 
-class BmdSeriesOptions(BidsOptions):
+class BmdSeriesOptions(BidsOptions, FormOptions):
     """The options of ``bids``, with the values that fit this study."""
 
     derivatives: str = "derivatives/versionB/fmriprep"
@@ -32,16 +32,15 @@ class BmdSeriesOptions(BidsOptions):
 class BmdSeries(BidsStudy):
     """fMRIPrep's time series of version B, with the annotations as the table of clips."""
 
-    OPTIONS: ClassVar = BmdSeriesOptions
+    Options = BmdSeriesOptions
 
     @functools.cached_property
-    def stimuli(self) -> Stimuli:
+    def stimuli(self) -> StimulusTable:
         """The clips that the annotations list."""
         return read_annotations(self.stimuli_table)
 
 
-@READERS.register("bold_moments")
-class BoldMoments(StudyInForms):
+class BoldMoments(StudyForms):
     """BOLD Moments in one of four forms.
 
     ``series`` are fMRIPrep's time series; ``fsaverage`` and ``fsLR32k`` the betas of GLMsingle on

@@ -14,8 +14,8 @@ from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.published.cc2017.prepared import (
     SEGMENT,
     Prepared,
-    columns,
-    different,
+    column_space,
+    distinct_captions,
     segment_clips,
 )
 from brainflix.studies.study import SPLITS, Event, Run
@@ -66,7 +66,7 @@ class MindVideoArrays(Prepared):
         """Return the different captions of each clip's frames, in their order."""
         stored = np.asarray(read_object_npy(self.caption_file(split)))
         rows = stored.reshape(-1, *stored.shape[2:]) if stored.ndim > 1 else stored
-        return [different(row, self.caption_file(split)) for row in rows]
+        return [distinct_captions(row, self.caption_file(split)) for row in rows]
 
     def _responses(self, subject: str, split: str) -> np.ndarray:
         path = self.response_file(subject, split)
@@ -82,7 +82,7 @@ class MindVideoArrays(Prepared):
         return values
 
     def runs(self, subject: str) -> tuple[Run, ...]:
-        """Return a run a segment."""
+        """Return a run for each segment."""
         trialwise, duration = self.options.rows == "trials", self.options.clip_duration
         runs = []
         for split in SPLITS:
@@ -110,7 +110,7 @@ class MindVideoArrays(Prepared):
     def voxels(self, subject: str) -> VoxelSpace:
         """Return the columns of the responses; where they lie has not been published."""
         counts = {split: self._responses(subject, split).shape[-1] for split in SPLITS}
-        return columns(counts, self.root)
+        return column_space(counts, self.root)
 
     def load(self, run: Run) -> np.ndarray:
         """Return a segment's responses, float32 (clip, voxel)."""

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from brainflix.config.base import parse
-from brainflix.config.studies import StudySource
 from brainflix.errors import StudyError
 from brainflix.formats.torch import open_tensor, open_tensors
-from brainflix.formats.voxel_space import VoxelSpace
-from brainflix.studies.estimates.study import BetaBlock, BetaStudy
+from brainflix.studies.estimates.study import (
+    BetaStudy,
+    BetaTable,
+    join_parts,
+    repeated_trials,
+)
 from brainflix.studies.published.cc2017.prepared import (
     Prepared,
-    PreparedOptions,
-    columns,
-    different,
+    distinct_captions,
     segment_clips,
 )
 from brainflix.studies.study import SPLITS
@@ -32,11 +32,6 @@ class NeuroClipsTensors(Prepared, BetaStudy):
 
     responses = "subj0{number}_{split}_fmri.pt"
     prefix = "subj0"
-
-    def __init__(self, source: StudySource) -> None:
-        BetaStudy.__init__(self, source)
-        where = f"options of study {source.root}"
-        self.options = parse(PreparedOptions, source.options, where=where)
 
     def video_file(self, split: str) -> Path:
         """Return the file of a split's frames."""
@@ -79,34 +74,31 @@ class NeuroClipsTensors(Prepared, BetaStudy):
     def read_captions(self, split: str) -> list[tuple[str, ...]]:
         """Return the captions of each clip: a text, or a list of texts."""
         path = self.caption_file(split)
-        found = open_tensors(path)
-        if isinstance(found, np.ndarray) and found.dtype.kind in "fiu":
+        captions = open_tensors(path)
+        if isinstance(captions, np.ndarray) and captions.dtype.kind in "fiu":
             raise StudyError(
                 "the captions are numbers, such as embeddings",
                 expected="a list of texts",
-                found=f"{found.dtype}, {found.shape}",
+                found=f"{captions.dtype}, {captions.shape}",
                 where=path,
                 remedy="set the reader's option captions: false",
             )
-        return [different(one, path) for one in found]
+        return [distinct_captions(one, path) for one in captions]
 
-    def read_blocks(self, subject: str) -> list[BetaBlock]:
-        """Return a block a segment."""
-        blocks = []
+    def read_tables(self, subject: str) -> list[BetaTable]:
+        """Return a table for each segment."""
+        tables = []
         for split in SPLITS:
             path = self.response_file(subject, split)
-            values = open_tensor(path)
+            betas = join_parts([open_tensor(path)], path)
+            recorded = betas.recorded()
             first = 0
             for clips in self.segments(split):
-                rows = np.arange(first, first + len(clips))
+                places = np.arange(first, first + len(clips))
                 name = clips[0].rpartition("_")[0]
-                blocks.append(BetaBlock(name, split, clips, rows, (values,), path))
+                tables += repeated_trials(name, split, clips, places, betas, recorded, path)
                 first += len(clips)
-        return blocks
-
-    def voxels(self, subject: str) -> VoxelSpace:
-        """Return the columns of the responses; where they lie has not been published."""
-        return columns({block.name: block.voxels for block in self.blocks(subject)}, self.root)
+        return tables
 
     def notices(self, subject: str) -> tuple[str, ...]:
         """Return what has been done to these tensors."""

@@ -16,11 +16,11 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from brainflix.config.base import Positive, Section, parse
-from brainflix.config.studies import StudySource
+from brainflix.config.base import Positive
 from brainflix.errors import StudyError
 from brainflix.formats.voxel_space import VoxelSpace
-from brainflix.studies.captions import texts
+from brainflix.studies.captions import caption_texts
+from brainflix.studies.options import FormOptions
 from brainflix.studies.study import SPLITS, Clip, Study, check_groups
 
 SEGMENT = {"train": "seg", "test": "test"}
@@ -34,17 +34,20 @@ def segment_clips(split: str, segments: int, length: int) -> list[tuple[str, ...
     ]
 
 
-class PreparedOptions(Section):
+class PreparedOptions(FormOptions):
     """What is read of the arrays."""
 
-    clip_duration: Positive = Field(default=2.0, description="s")
+    clip_duration: Positive = Field(default=2.0, description="duration of a clip in s")
     captions: bool = Field(default=True, description="read the captions where their file exists")
     rows: Literal["trials", "volumes"] = Field(
         default="trials",
-        description="of MinD-Video: a row is the response to its clip, or a volume of a run; the "
-        "delay is in the rows already, so set preprocessing.response.delay to 0 for volumes",
+        description="for the form mind_video: a row is the response to its clip, or a volume of a "
+        "run; the delay is in the rows already, so set preprocessing.response.delay to 0 for "
+        "volumes",
     )
-    clips_per_segment: int = Field(default=240, ge=1, description="of NeuroClips")
+    clips_per_segment: int = Field(
+        default=240, ge=1, description="clips of a segment in the form neuroclips"
+    )
 
 
 class Prepared(Study):
@@ -53,10 +56,8 @@ class Prepared(Study):
     responses: str  # name of a subject's responses, with {split} and {number}
     prefix: str  # of subject labels
 
-    def __init__(self, source: StudySource) -> None:
-        super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options = parse(PreparedOptions, source.options, where=where)
+    Options = PreparedOptions
+    options: PreparedOptions
 
     @abstractmethod
     def video_file(self, split: str) -> Path:
@@ -82,7 +83,7 @@ class Prepared(Study):
         """Return the labels of the subjects whose training responses exist."""
         if not self.root.is_dir():
             raise StudyError(
-                "the study is not there",
+                "the study does not exist",
                 expected="a folder of arrays",
                 found="a file" if self.root.exists() else "nothing",
                 where=self.root,
@@ -155,16 +156,16 @@ class Prepared(Study):
         return clips
 
     def _named(self, split: str, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        found = self.read_captions(split)
-        if len(found) != len(names):
+        captions = self.read_captions(split)
+        if len(captions) != len(names):
             raise StudyError(
                 "captions and clips differ in number",
                 expected=len(names),
-                found=len(found),
+                found=len(captions),
                 where=self.caption_file(split),
                 remedy="download the file again, or set the reader's option captions: false",
             )
-        return dict(zip(names, found, strict=True))
+        return dict(zip(names, captions, strict=True))
 
     def frames(self, clip: Clip) -> np.ndarray:
         """Return a clip's frames, uint8 (frame, height, width, 3)."""
@@ -173,12 +174,12 @@ class Prepared(Study):
         return as_pixels(self.stored_frames(split, number), where)
 
 
-def columns(counts: dict[str, int], where: Path) -> VoxelSpace:
+def column_space(counts: dict[str, int], where: Path) -> VoxelSpace:
     """Return a space of columns of which nothing else is known, or refuse unequal counts."""
     if len(set(counts.values())) != 1:
         raise StudyError(
             "training and test responses differ in voxels",
-            expected="one number of voxels a subject",
+            expected="one number of voxels per subject",
             found=counts,
             where=where,
         )
@@ -207,9 +208,9 @@ def as_pixels(values: np.ndarray, where: str) -> np.ndarray:
     return np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
 
 
-def different(values: Any, path: Path) -> tuple[str, ...]:
+def distinct_captions(values: Any, path: Path) -> tuple[str, ...]:
     """Return the different texts of one clip in their order."""
     if isinstance(values, np.ndarray):
         values = values.ravel().tolist()
-    found = texts(list(values) if isinstance(values, tuple) else values, path)
-    return tuple(dict.fromkeys(found))
+    captions = caption_texts(list(values) if isinstance(values, tuple) else values, path)
+    return tuple(dict.fromkeys(captions))

@@ -1,4 +1,4 @@
-"""CC2017 as Purdue University releases it: a folder a segment, CIFTI and MNI files in each."""
+"""CC2017 as Purdue University releases it: one folder per segment, CIFTI and MNI files in each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from brainflix.config.base import Positive, Section, parse
+from brainflix.config.base import Positive
 from brainflix.config.studies import StudySource
 from brainflix.errors import StudyError
 from brainflix.formats import images
@@ -20,6 +20,7 @@ from brainflix.formats.surfaces import STRUCTURES
 from brainflix.formats.voxel_space import VoxelSpace
 from brainflix.studies.bids.stimuli import Stimulus, cut_movie
 from brainflix.studies.captions import read_captions
+from brainflix.studies.options import FormOptions
 from brainflix.studies.study import Clip, Event, Run, Study, check_groups
 
 REPETITION_TIME = 2.0  # s; the NIfTI headers hold other values
@@ -28,7 +29,7 @@ TEST = tuple(f"test{number}" for number in range(1, 6))
 LEAD_IN = {5: 1, 6: 2}  # surplus volumes: how many of them lie in front of the film; 4 follow it
 
 
-class ReleaseOptions(Section):
+class ReleaseOptions(FormOptions):
     """What is read of the release."""
 
     segments: tuple[str, ...] = Field(
@@ -45,13 +46,13 @@ class ReleaseOptions(Section):
         description="drop the volumes before and after the film, as published; false keeps them, "
         "so that the responses to a segment's last clips are whole",
     )
-    clip_duration: Positive = Field(default=2.0, description="s")
+    clip_duration: Positive = Field(default=2.0, description="duration of a clip in s")
     voxels: Literal["cortex", "all"] = Field(
-        default="cortex", description="of the CIFTI: the first 59,412 grayordinates, or all 91,282"
+        default="cortex", description="for the form cifti: the first 59,412 grayordinates, or all"
     )
     mask: str | None = Field(
         default=None,
-        description="of the MNI files: a mask relative to the root; by default, what is not 0",
+        description="for the form mni: a mask relative to the root; by default, what is not 0",
     )
     captions: str | None = Field(
         default=None, description="JSON of clip to captions, relative to the root"
@@ -65,10 +66,11 @@ class Cc2017Release(Study):
     the first and the last four are not of the film, or 246, of which the first two are not.
     """
 
+    Options = ReleaseOptions
+    options: ReleaseOptions
+
     def __init__(self, source: StudySource) -> None:
         super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options = parse(ReleaseOptions, source.options, where=where)
         for segment in self.options.segments:
             split_of(segment)
         inner = self.root / "video_fmri_dataset"
@@ -89,7 +91,7 @@ class Cc2017Release(Study):
         """Return the folders subject1, subject2 and so on that hold fmri."""
         if not self.folder.is_dir():
             raise StudyError(
-                "the study is not there",
+                "the study does not exist",
                 expected="the folder video_fmri_dataset, or the one that it lies in",
                 found="a file" if self.folder.exists() else "nothing",
                 where=self.folder,
@@ -131,7 +133,7 @@ class Cc2017Release(Study):
                     expected=path,
                     found="nothing",
                     where=self.folder / "stimuli",
-                    remedy="unpack the bundle of the stimuli beside the subjects, or list the "
+                    remedy="unpack the bundle of the stimuli next to the subjects, or list the "
                     "segments that you have by the reader's option segments",
                 )
         return files + ([] if self.options.captions is None else [self._caption_file])
@@ -241,7 +243,7 @@ class Cc2017Cifti(Cc2017Release):
         """Return the grayordinates, or those that the file calls cortex."""
         path = self.runs(subject)[0].paths[0]
         space = images.read_grayordinates(path, "fsLR")
-        return cortex(space, path) if self.options.voxels == "cortex" else space
+        return cortex_space(space, path) if self.options.voxels == "cortex" else space
 
 
 class Cc2017Mni(Cc2017Release):
@@ -281,7 +283,7 @@ def _first_volume(path: Path, header: images.SeriesHeader) -> np.ndarray:
     return np.isfinite(values) & (values != 0)
 
 
-def cortex(space: VoxelSpace, path: Path) -> VoxelSpace:
+def cortex_space(space: VoxelSpace, path: Path) -> VoxelSpace:
     """Return the grayordinates of the cortex; all others of a CIFTI file lie behind them."""
     structure = np.asarray(space.structure, dtype=str)
     kept = np.isin(structure, list(STRUCTURES.values()))

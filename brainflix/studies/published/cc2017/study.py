@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from brainflix.studies.forms import StudyInForms
 from brainflix.studies.published.cc2017.mind_video import MindVideoArrays
 from brainflix.studies.published.cc2017.neuroclips import NeuroClipsTensors
 from brainflix.studies.published.cc2017.release import Cc2017Cifti, Cc2017Mni
-from brainflix.studies.readers import READERS
+from brainflix.studies.study import StudyForms
 
 
-@READERS.register("cc2017")
-class Cc2017(StudyInForms):
+class Cc2017(StudyForms):
     """CC2017 in one of four forms.
 
     ``cifti`` and ``mni`` are the release of Purdue University, ``mind_video`` the arrays that

@@ -1,4 +1,4 @@
-"""Betas of HAD: the published ones, a file a cycle, and single-trial ones as pickled arrays."""
+"""Betas of HAD: the published ones, one file per cycle, and single-trial ones as pickled arrays."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from brainflix.config.base import parse
-from brainflix.config.studies import StudySource
 from brainflix.errors import ConfigError, StudyError
 from brainflix.formats import images
 from brainflix.formats.pickle import read_pickle
 from brainflix.formats.voxel_space import VoxelSpace
-from brainflix.studies.estimates.study import BetaBlock, BetaStudy
-from brainflix.studies.published.bold_moments.betas import read_pair
-from brainflix.studies.published.bold_moments.stimuli import stimulus_clips
+from brainflix.studies.estimates.study import (
+    BetaStudy,
+    BetaTable,
+    join_parts,
+    repeated_trials,
+)
 from brainflix.studies.published.had.events import ONCE, RUNS_A_CYCLE, HadBetaOptions, HadEvents
+from brainflix.studies.published.pickled_pairs import read_pair
+from brainflix.studies.published.stimulus_files import stimulus_clips
 from brainflix.studies.study import SPLITS, Clip
 
 
 class HadBetas(BetaStudy):
     """What both kinds share; a subclass knows the files and how rows are named."""
 
-    def __init__(self, source: StudySource) -> None:
-        super().__init__(source)
-        where = f"options of study {source.root}"
-        self.options = parse(HadBetaOptions, source.options, where=where)
+    Options = HadBetaOptions
+    options: HadBetaOptions
 
     @functools.cached_property
     def events(self) -> HadEvents:
@@ -103,18 +104,18 @@ def _stem(name: str) -> str:
 
 
 class HadCycles(HadBetas):
-    """The published betas: a dscalar a cycle, (clip, grayordinate), named by the clips."""
+    """The published betas: one dscalar per cycle, (clip, grayordinate), named by the clips."""
 
     def beta_files(self, subject: str) -> list[Path]:
-        """Return a file a cycle, as many as the person's runs make."""
+        """Return a file for each cycle, as many as the person's runs make."""
         folder = self.root / "derivatives/ciftify" / subject / "results"
         cycles = sorted({_cycle(run) for run, _ in self._tables(subject)})
         return [folder / f"ses-action01_task-action_cycle-{k}_beta.dscalar.nii" for k in cycles]
 
-    def read_blocks(self, subject: str) -> list[BetaBlock]:
-        """Return a block a cycle, those of training in front."""
+    def read_tables(self, subject: str) -> list[BetaTable]:
+        """Return a table for each cycle, those of training in front."""
         self._refuse_parts_of_cycles(subject)
-        blocks = []
+        tables = []
         for path in self.beta_files(subject):
             image = images.open_image(path)
             with images.readable(path):
@@ -132,10 +133,12 @@ class HadCycles(HadBetas):
                     where=path,
                 )
             name = f"cycle-{_cycle(min(runs))}"
-            clips = tuple(clip for clip, _ in shown)
-            rows = np.arange(len(clips))
-            blocks.append(BetaBlock(name, splits.pop(), clips, rows, (values[:, None],), path))
-        return sorted(blocks, key=lambda block: block.split, reverse=True)
+            clips = [clip for clip, _ in shown]
+            betas = join_parts([values[:, None]], path)  # (clip, voxel) -> (clip, repeat, voxel)
+            tables += repeated_trials(
+                name, splits.pop(), clips, np.arange(len(clips)), betas, betas.recorded(), path
+            )
+        return sorted(tables, key=lambda table: table.split, reverse=True)
 
     def _refuse_parts_of_cycles(self, subject: str) -> None:
         tested = {_cycle(run) for run in self.options.test_runs}
@@ -158,7 +161,7 @@ def _cycle(run: int) -> int:
 
 
 class HadPrepared(HadBetas):
-    """Single-trial betas as pickles: a pair a split, or a dictionary of all trials a region.
+    """Single-trial betas as pickles: a pair per split, or a dictionary of all trials per region.
 
     A pair is an array (clip, 1, voxel) and the names of the clips; a dictionary has
     ``data_allvoxel`` (clip, 1, voxel) and ``stim_order``. Splits are those of the person's runs,
@@ -170,7 +173,7 @@ class HadPrepared(HadBetas):
         return [path for files in self._files_by_split(subject) for path in files]
 
     def _files_by_split(self, subject: str) -> list[list[Path]]:
-        """Return a file a region, for each split that the pattern tells apart."""
+        """Return a file per region, for each split that the pattern names."""
         pattern = self.options.pattern
         splits = SPLITS if "{split}" in pattern else ("",)
         regions = self.options.regions if "{region}" in pattern else ("",)
@@ -182,9 +185,9 @@ class HadPrepared(HadBetas):
             for split in splits
         ]
 
-    def read_blocks(self, subject: str) -> list[BetaBlock]:
-        """Return a block a split and file; regions are parts of one block."""
-        blocks = []
+    def read_tables(self, subject: str) -> list[BetaTable]:
+        """Return a table for each split and file; regions are parts of one table."""
+        tables = []
         files = self._files_by_split(subject)
         for number, paths in enumerate(files, start=1):
             read = [read_betas(path) for path in paths]
@@ -192,18 +195,19 @@ class HadPrepared(HadBetas):
             if any(other != names for _, other in read):
                 raise StudyError("regions differ in the order of their clips", where=paths[0])
             shown = self.named(names, subject, paths[0])
-            parts = tuple(betas for betas, _ in read)
+            betas = join_parts([values for values, _ in read], paths[0])
+            recorded = betas.recorded()
             for split in SPLITS:
                 rows = [k for k, (_, run) in enumerate(shown) if self.events.split(run) == split]
                 label = f"{split}-{number}" if len(files) > 1 else split
-                clips = tuple(shown[row][0] for row in rows)
-                block = BetaBlock(label, split, clips, np.array(rows, dtype=int), parts, paths[0])
-                blocks += [block] if rows else []
-        return sorted(blocks, key=lambda block: block.split, reverse=True)
+                clips = [shown[row][0] for row in rows]
+                places = np.array(rows, dtype=int)
+                tables += repeated_trials(label, split, clips, places, betas, recorded, paths[0])
+        return sorted(tables, key=lambda table: table.split, reverse=True)
 
     def voxels(self, subject: str) -> VoxelSpace:
         """Return the columns, the grayordinates of fsLR when there are as many."""
-        count = self.blocks(subject)[0].voxels
+        count = self.n_voxels(subject)
         position = np.arange(count, dtype=np.int32)[:, None]
         return VoxelSpace(position, (count,), space="fsLR" if count in (59412, 91282) else "")
 
@@ -216,16 +220,16 @@ def read_betas(path: Path) -> tuple[np.ndarray, list[str]]:
     StudyError
         When it holds neither a pair nor a dictionary of these.
     """
-    found = read_pickle(path)
-    if not isinstance(found, Mapping):
+    content = read_pickle(path)
+    if not isinstance(content, Mapping):
         pair = read_pair(path)
         return pair[0], [str(name) for name in pair[1]]
-    betas, order = found.get("data_allvoxel"), found.get("stim_order")
+    betas, order = content.get("data_allvoxel"), content.get("stim_order")
     if not isinstance(betas, np.ndarray) or order is None:
         raise StudyError(
             "the pickle holds no betas",
             expected="data_allvoxel and stim_order",
-            found=", ".join(str(key) for key in found),
+            found=", ".join(str(key) for key in content),
             where=path,
         )
     return betas, [str(name) for name in order]

@@ -1,4 +1,4 @@
-"""What HAD showed: the tables of events, a clip's action, and splits a person."""
+"""What HAD showed: the tables of events, a clip's action, and the splits of each person."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import Field
 
-from brainflix.config.base import Positive, Section
+from brainflix.config.base import Positive
 from brainflix.errors import StudyError
 from brainflix.studies.bids.events import read_showings
 from brainflix.studies.bids.index import BidsOptions, list_subjects
-from brainflix.studies.bids.stimuli import Stimuli, Stimulus, clip_name
+from brainflix.studies.bids.stimuli import Stimulus, StimulusTable, clip_name
 from brainflix.studies.captions import read_captions
+from brainflix.studies.options import FormOptions
 
 RUNS_A_CYCLE = 3
 DURATION = 2.0  # s
@@ -24,7 +25,7 @@ ONCE = (
 _RUN = re.compile(r"_task-action_run-0*(\d+)_events\.tsv$")
 
 
-class HadChoices(Section):
+class HadChoices(FormOptions):
     """What all forms of the study share."""
 
     test_runs: tuple[int, ...] = Field(
@@ -65,10 +66,12 @@ class HadBetaOptions(HadChoices):
     pattern: str = Field(
         default="derivatives/GLM/{subject}/prepared_betas/"
         "{subject}_organized_betas_task-{split}_normalized.pkl",
-        description="of prepared: the files; {subject}, {split} and {region} are replaced",
+        description="for the form prepared: its files; {subject}, {split}, {region} are replaced",
     )
     regions: tuple[str, ...] = Field(
-        default=("Group41",), min_length=1, description="of prepared, where pattern has {region}"
+        default=("Group41",),
+        min_length=1,
+        description="for the form prepared, if {region} is in pattern",
     )
 
 
@@ -112,10 +115,10 @@ class HadEvents:
         folder = self.root / subject / "ses-action01" / "func"
         numbered = [(_RUN.search(path.name), path) for path in sorted(folder.glob("*_events.tsv"))]
         ignored = getattr(self.options, "ignore_runs", ())
-        found = [(int(match[1]), path) for match, path in numbered if match is not None]
+        tables = [(int(match[1]), path) for match, path in numbered if match is not None]
         kept = [
             (run, path)
-            for run, path in found
+            for run, path in tables
             if f"ses-action01_task-action_run-{run}" not in ignored
         ]
         if not kept:
@@ -142,32 +145,32 @@ class HadEvents:
             When a clip recurs.
         """
         if subject not in self._shown:
-            found: dict[str, tuple[str, int]] = {}
+            clips: dict[str, tuple[str, int]] = {}
             for run, table in self.tables(subject):
                 for showing in read_showings(table, self._bids):
                     file = showing.file or ""
-                    if clip_name(file) in found:
+                    if clip_name(file) in clips:
                         raise StudyError(
                             "a person saw a clip twice",
                             expected="720 different clips",
                             found=file,
                             where=showing.where,
                         )
-                    found[clip_name(file)] = (file, run)
-            self._shown[subject] = found
+                    clips[clip_name(file)] = (file, run)
+            self._shown[subject] = clips
         return self._shown[subject]
 
     @functools.cached_property
-    def stimuli(self) -> Stimuli:
+    def stimuli(self) -> StimulusTable:
         """The clips of all people; the action is their label and, without captions, theirs."""
         path = None if self.options.captions is None else self.root / self.options.captions
         captions = {} if path is None else read_captions(path)
-        found: dict[str, Stimulus] = {}
+        stimuli: dict[str, Stimulus] = {}
         seen_by: dict[str, str] = {}
         for subject in self.subjects():
             for clip, (file, run) in self.shown(subject).items():
                 stimulus = _stimulus(clip, file, self.split(run), captions.get(clip))
-                before = found.setdefault(clip, stimulus)
+                before = stimuli.setdefault(clip, stimulus)
                 if before.split != stimulus.split:
                     raise StudyError(
                         "a clip trains one person's responses and tests another's",
@@ -177,10 +180,10 @@ class HadEvents:
                         remedy="leave out one of the two by the reader's option subjects",
                     )
                 seen_by.setdefault(clip, subject)
-        return Stimuli(found.values(), self.root)
+        return StimulusTable(stimuli.values(), self.root)
 
     def missing(self, subject: str, run: str, path: Path) -> StudyError:
-        """Return the error for a run whose series or betas are not there."""
+        """Return the error for a run whose series or betas are missing."""
         return StudyError(
             "a run is missing",
             expected=path,

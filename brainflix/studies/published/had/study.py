@@ -14,9 +14,8 @@ from typing import ClassVar
 
 from brainflix.studies.bids.index import CIFTI, BidsFile
 from brainflix.studies.bids.recordings import Recording
-from brainflix.studies.bids.stimuli import Stimuli
+from brainflix.studies.bids.stimuli import StimulusTable
 from brainflix.studies.bids.study import BidsStudy
-from brainflix.studies.forms import StudyInForms
 from brainflix.studies.published.had.betas import HadCycles, HadPrepared
 from brainflix.studies.published.had.events import (
     ONCE,
@@ -24,13 +23,13 @@ from brainflix.studies.published.had.events import (
     HadEvents,
     HadSeriesOptions,
 )
-from brainflix.studies.readers import READERS
+from brainflix.studies.study import StudyForms
 
 
 class HadFmriprep(BidsStudy):
     """fMRIPrep's time series, if the person has them."""
 
-    OPTIONS: ClassVar = HadSeriesOptions
+    Options = HadSeriesOptions
     options: HadSeriesOptions
 
     @functools.cached_property
@@ -39,7 +38,7 @@ class HadFmriprep(BidsStudy):
         return HadEvents(self.root, self.options)
 
     @functools.cached_property
-    def stimuli(self) -> Stimuli:
+    def stimuli(self) -> StimulusTable:
         """The clips of all subjects, with the action as label and caption."""
         return self.events.stimuli
 
@@ -68,19 +67,19 @@ class HadFmriprep(BidsStudy):
 
 
 class HadCiftify(HadFmriprep):
-    """The published time series: ciftify's, a file a run in a folder a subject."""
+    """The published time series: ciftify's, one file per run in a folder for each subject."""
 
-    OPTIONS: ClassVar = HadCiftifyOptions
+    Options = HadCiftifyOptions
 
     def subjects(self) -> tuple[str, ...]:
         """Return the subjects that are wanted and have results of ciftify."""
-        found = {path.parent.name for path in self.series_folder.glob("sub-*/results")}
-        return tuple(one for one in self.events.subjects() if one in found)
+        subjects = {path.parent.name for path in self.series_folder.glob("sub-*/results")}
+        return tuple(one for one in self.events.subjects() if one in subjects)
 
     def recordings(self, subject: str) -> list[Recording]:
         """Return a recording for each table of events; a missing series is refused."""
         if subject not in self._recordings:
-            found = []
+            recordings = []
             for run, table in self.events.tables(subject):
                 stem = f"ses-action01_task-action_run-{run}"
                 path = self.series_folder / subject / "results" / f"{stem}_Atlas{CIFTI}"
@@ -88,13 +87,12 @@ class HadCiftify(HadFmriprep):
                     raise self.events.missing(subject, stem, path)
                 entities = {"sub": subject[4:], "ses": "action01", "task": "action"}
                 series = BidsFile(path, {**entities, "run": str(run)}, "bold", CIFTI)
-                found.append(Recording(series, table, None, None, None))
-            self._recordings[subject] = found
+                recordings.append(Recording(series, table, None, None, None))
+            self._recordings[subject] = recordings
         return self._recordings[subject]
 
 
-@READERS.register("had")
-class Had(StudyInForms):
+class Had(StudyForms):
     """HAD in one of four forms.
 
     ``ciftify`` are the published time series, ``cycles`` the published betas, ``fmriprep`` time

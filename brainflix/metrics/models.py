@@ -1,4 +1,4 @@
-"""The pretrained models that look at clips in a person's stead: CLIP and the classifiers."""
+"""The pretrained models that metrics use: CLIP, classifiers, a VAE, a model of videos, LPIPS."""
 
 from __future__ import annotations
 
@@ -12,25 +12,16 @@ from numpy.typing import NDArray
 from brainflix.clips.clips import Frames, even_frames
 from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import ConfigError, DataError
+from brainflix.metrics.catalogue import REQUIREMENTS
 
 Embed = Callable[[Frames], NDArray[np.float32]]
-Compare = Callable[[Frames, Frames], NDArray[np.float64]]
-_MISSING = {  # need: what is missing, and the key that names the model
-    "clip": ("needs a CLIP", "clip_model"),
-    "clip_frames": ("needs a CLIP", "clip_model"),
-    "classifiers": ("needs classifiers of attributes", "frame_classifier"),
-    "frame_logits": ("needs a classifier of frames with one set of classes", "frame_classifier"),
-    "video_logits": ("needs a classifier of clips with one set of classes", "video_classifier"),
-    "latents": ("needs a VAE", "vae_model"),
-    "video_features": ("needs a model of videos", "video_model"),
-    "perceptual": ("needs the weights of LPIPS", "perceptual_model"),
-}
+ClipDistance = Callable[[Frames, Frames], NDArray[np.float64]]
 _CHUNK = 32  # clips at a time
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a classifier sees of one attribute.
+class ClassProbabilities:
+    """A classifier's probabilities for the classes of one attribute.
 
     Attributes
     ----------
@@ -46,7 +37,7 @@ class Verdict:
     def __post_init__(self) -> None:
         if self.probability.ndim != 2 or self.probability.shape[1] != len(self.names):
             raise DataError(
-                "a verdict needs a column a class",
+                "class probabilities need one column for each class",
                 expected=len(self.names),
                 found=self.probability.shape,
             )
@@ -57,28 +48,25 @@ class Verdict:
 
 
 class AttributeClassifier(Protocol):
-    """Judges clips, an attribute at a time."""
+    """Classifies clips by one or more attributes, such as colour and motion."""
 
     attributes: tuple[str, ...]
 
-    def __call__(self, frames: Frames) -> dict[str, Verdict]:
-        """Return a verdict an attribute on clips (clip, frame, height, width, 3)."""
+    def __call__(self, frames: Frames) -> dict[str, ClassProbabilities]:
+        """Return probabilities by attribute for clips (clip, frame, height, width, 3)."""
 
 
 @dataclass(frozen=True)
-class Judges:
-    """The models at hand; a metric says which it needs.
+class MetricModels:
+    """The pretrained models that are loaded; None or empty for those that are not.
 
     Attributes
     ----------
-    clip : callable or None
-        Frames uint8 (clip, frame, height, width, 3) to embeddings (clip, dim).
-    classifiers : tuple of AttributeClassifier
-        The first one that knows an attribute judges it.
-    names : mapping of str to str
-        What each is called in the configuration, for the record.
-    clip_frames : callable or None
-        Frames to CLIP embeddings a frame (clip, frame, dim), unit vectors.
+    image_embedding : callable or None
+        Frames uint8 (clip, frame, height, width, 3) to CLIP embeddings of each frame
+        (clip, frame, dim), unit vectors.
+    attribute_classifiers : tuple of AttributeClassifier
+        Of several classifiers that know an attribute, the first one is asked.
     frame_logits, video_logits : callable or None
         Frames to logits (clip, frame, class) and (clip, class) of a classifier with one set of
         classes, such as ImageNet's or Kinetics'.
@@ -86,43 +74,48 @@ class Judges:
         Frames to a VAE's latents (clip, ...).
     video_features : callable or None
         Frames to features of whole clips (clip, dim).
-    perceptual : callable or None
+    perceptual_distance : callable or None
         True and predicted clips (clip, frame, height, width, 3) to perceptual distances (clip,).
+    names : mapping of str to str
+        What each is called in the configuration, for the record.
     """
 
-    clip: Embed | None = None
-    classifiers: tuple[AttributeClassifier, ...] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
-    clip_frames: Embed | None = None
+    image_embedding: Embed | None = None
+    attribute_classifiers: tuple[AttributeClassifier, ...] = ()
     frame_logits: Embed | None = None
     video_logits: Embed | None = None
     latents: Embed | None = None
     video_features: Embed | None = None
-    perceptual: Compare | None = None
+    perceptual_distance: ClipDistance | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
-    def lacks(self, need: str) -> str | None:
-        """Return what is missing for a need, in words, or None where it is at hand."""
-        return None if getattr(self, need) else _MISSING[need][0]
+    def require(self, name: str) -> Any:
+        """Return a model by the name of its attribute.
 
-    def need_clip(self) -> Embed:
-        """Return the CLIP embedding, or raise :class:`ConfigError` when there is none."""
-        return self.need("clip")
+        Raises
+        ------
+        ConfigError
+            When it is not loaded.
+        """
+        model = getattr(self, name)
+        if not model:
+            requirement = REQUIREMENTS[name]
+            raise ConfigError(
+                f"this metric {requirement.reason}",
+                expected="a pretrained model",
+                found="none",
+                where="evaluation",
+                remedy=requirement.remedy,
+            )
+        return model
 
-    def need(self, name: str) -> Embed:
-        """Return a model by the name of its attribute, or raise :class:`ConfigError`."""
-        found = getattr(self, name)
-        if found is None:
-            reason, key = _MISSING[name]
-            raise ConfigError(f"this metric {reason}", where=f"evaluation.{key}")
-        return found  # type: ignore[no-any-return]
-
-    def classify(self, frames: Frames) -> dict[str, Verdict]:
-        """Return a verdict for every attribute that one of the classifiers knows."""
-        verdicts: dict[str, Verdict] = {}
-        for classifier in self.classifiers:
-            if set(classifier.attributes) - set(verdicts):
-                verdicts = {**classifier(frames), **verdicts}
-        return dict(sorted(verdicts.items()))
+    def classify(self, frames: Frames) -> dict[str, ClassProbabilities]:
+        """Return class probabilities for every attribute that one of the classifiers knows."""
+        known: dict[str, ClassProbabilities] = {}
+        for classifier in self.attribute_classifiers:
+            if set(classifier.attributes) - set(known):
+                known = {**classifier(frames), **known}  # earlier classifiers take precedence
+        return dict(sorted(known.items()))
 
 
 def attribute_columns(
@@ -159,14 +152,14 @@ def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
 
 
 class ModelClassifier:
-    """A classifier loaded by name: one softmax an attribute, the mean over frames if it has them.
+    """A classifier loaded by name: a softmax for each attribute, the mean over frames if any.
 
     Parameters
     ----------
     name : str
         Folder, hub id or ``embedded:NAME``.
     device : str or None
-        Where it computes; None is a GPU if there is one.
+        Where it computes; None for a GPU if there is one.
     """
 
     def __init__(self, name: str, device: str | None = None) -> None:
@@ -176,9 +169,9 @@ class ModelClassifier:
         self.columns = attribute_columns(self.model.labels)
         self.attributes = tuple(self.columns)
 
-    def __call__(self, frames: Frames) -> dict[str, Verdict]:
-        """Judge clips; a classifier of clips of another length sees evenly chosen frames."""
-        return verdicts(self.columns, self.logits(frames))
+    def __call__(self, frames: Frames) -> dict[str, ClassProbabilities]:
+        """Classify clips; a classifier of clips of another length sees evenly chosen frames."""
+        return class_probabilities(self.columns, self.logits(frames))
 
     def logits(self, frames: Frames) -> NDArray[np.float32]:
         """Return logits, (clip, frame, class) or, of a classifier of clips, (clip, class).
@@ -201,21 +194,21 @@ class ModelClassifier:
         )
 
 
-def verdicts(
+def class_probabilities(
     columns: Mapping[str, tuple[NDArray[np.int64], tuple[str, ...]]], logits: NDArray[Any]
-) -> dict[str, Verdict]:
-    """Turn logits (clip, class) or (clip, frame, class) into a verdict an attribute."""
-    found = {}
+) -> dict[str, ClassProbabilities]:
+    """Turn logits (clip, class) or (clip, frame, class) into probabilities by attribute."""
+    by_attribute = {}
     for attribute, (places, names) in columns.items():
-        probability = softmax(logits[..., places])
+        probability = softmax(logits[..., places])  # over the attribute's own classes alone
         if probability.ndim == 3:
-            probability = probability.mean(axis=1)
-        found[attribute] = Verdict(names, probability)
-    return found
+            probability = probability.mean(axis=1)  # (clip, frame, class) -> (clip, class)
+        by_attribute[attribute] = ClassProbabilities(names, probability)
+    return by_attribute
 
 
 def clip_frame_embedder(name: str, device: str | None = None) -> Embed:
-    """Return CLIP image embeddings a frame, (clip, frame, dim), unit vectors."""
+    """Return a function that embeds frames by CLIP, (clip, frame, dim), as unit vectors."""
     import torch
 
     from brainflix.models.clip import Clip
@@ -231,14 +224,14 @@ def clip_frame_embedder(name: str, device: str | None = None) -> Embed:
 
 
 def clip_embedding(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn embeddings a frame into one a clip, as the target ``clip_image`` does."""
+    """Turn embeddings of frames into one for each clip, as the target ``clip_image`` does."""
     mean = rows.mean(axis=1)
     length = np.linalg.norm(mean, axis=1, keepdims=True)
     return np.divide(mean, length, out=np.zeros_like(mean), where=length > 0)
 
 
 def latent_encoder(name: str, device: str | None = None) -> Embed:
-    """Return the latents of a VAE, the mean of its posterior, flat: (clip, dim)."""
+    """Return a function that encodes clips by a VAE: its posterior's mean, flat, (clip, dim)."""
     import torch
 
     from brainflix.models.video_vae import VideoVAE
@@ -254,10 +247,10 @@ def latent_encoder(name: str, device: str | None = None) -> Embed:
 
 
 def video_feature_reader(name: str, device: str | None = None) -> Embed:
-    """Return what a classifier's last layer reads, (clip, dim); the mean over frames if it has any.
+    """Return a function that gives the input of a classifier's last layer, (clip, dim).
 
-    Features of the layer before the classes are what video similarity and Frechet video distances
-    are computed from.
+    Video similarity and Frechet video distances are computed from the features of the layer before
+    the classes; those of a classifier of frames are averaged over frames.
     """
     import torch
     from torch import nn
@@ -271,15 +264,17 @@ def video_feature_reader(name: str, device: str | None = None) -> Embed:
         seen.clear()
         classifier.logits(frames)
         rows = torch.cat([part.flatten(1) for part in seen]).float().cpu().numpy()
-        by_clip = rows.reshape(len(frames), -1, rows.shape[1])  # one row a clip, or one a frame
+        by_clip = rows.reshape(
+            len(frames), -1, rows.shape[1]
+        )  # one row for each clip, or for each frame
         return np.asarray(by_clip.mean(axis=1))
 
     return read
 
 
-def load_judges(options: EvaluationConfig) -> Judges:
-    """Load the models that a configuration names; what it leaves out is not at hand."""
-    from brainflix.metrics.lpips import load_perceptual
+def load_models(options: EvaluationConfig) -> MetricModels:
+    """Load the models that a configuration names; the others stay None."""
+    from brainflix.metrics.lpips import load_lpips
 
     names = {
         "clip": options.clip_model,
@@ -289,7 +284,7 @@ def load_judges(options: EvaluationConfig) -> Judges:
         "video": options.video_model,
         "perceptual": options.perceptual_model,
     }
-    found: dict[str, Any] = {}
+    loaded: dict[str, Any] = {}
     classifiers = {
         key: ModelClassifier(name, options.device)
         for key in ("frame_classifier", "video_classifier")
@@ -297,22 +292,21 @@ def load_judges(options: EvaluationConfig) -> Judges:
     }
     for key, need in (("frame_classifier", "frame_logits"), ("video_classifier", "video_logits")):
         if key in classifiers and not classifiers[key].columns:
-            found[need] = classifiers[key].logits
+            loaded[need] = classifiers[key].logits
     if name := names["clip"]:
-        frames = clip_frame_embedder(name, options.device)
-        found |= {"clip_frames": frames, "clip": lambda clips: clip_embedding(frames(clips))}
+        loaded["image_embedding"] = clip_frame_embedder(name, options.device)
     for key, need, load in (
         ("vae", "latents", latent_encoder),
         ("video", "video_features", video_feature_reader),
     ):
         if name := names[key]:
-            found[need] = load(name, options.device)
+            loaded[need] = load(name, options.device)
     if name := names["perceptual"]:
-        found["perceptual"] = load_perceptual(name)
-    return Judges(
-        classifiers=tuple(judge for judge in classifiers.values() if judge.columns),
+        loaded["perceptual_distance"] = load_lpips(name)
+    return MetricModels(
+        attribute_classifiers=tuple(c for c in classifiers.values() if c.columns),
         names={key: name for key, name in names.items() if name},
-        **found,
+        **loaded,
     )
 
 

@@ -1,113 +1,28 @@
-"""Regression in memory: from the shared space and voxels to predicted targets of test trials."""
+"""The residual network: from the shared space and ridge's scores to targets of test trials."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from brainflix.artifacts.responses import Trials
+from brainflix.artifacts.responses import average_repeats
 from brainflix.artifacts.stimuli import Array, Clips, Labels
-from brainflix.config.recipe import RegressionConfig
-from brainflix.errors import DataError
+from brainflix.errors import ConfigError
 from brainflix.learning.batches import PooledTrials, SubjectRows
-from brainflix.learning.ridge import Standardization, average_repeats
+from brainflix.learning.ridge import Standardization
 from brainflix.learning.training import Curves, FitPlan, fit
 from brainflix.regression.baseline import RidgeTarget, fit_ridge
+from brainflix.regression.cohort import Predicted, SharedTrials, TargetCohort
 from brainflix.regression.module import RegressionModule
+from brainflix.regression.options import ResidualNetworkOptions
+from brainflix.regression.regressor import Regressor
 from brainflix.regression.target_space import TargetSpace, make_space
 
 
-@dataclass(frozen=True)
-class SharedTrials:
-    """A subject's trials as the alignment placed them.
-
-    Parameters
-    ----------
-    trials : Trials
-        Responses and labels.
-    shared, input : ndarray of float32, shape (trial, dim)
-        Behind the shared layers, and behind the subject's head.
-    """
-
-    trials: Trials
-    shared: Array
-    input: Array
-
-
-@dataclass(frozen=True)
-class TargetCohort:
-    """Subjects that are regressed together.
-
-    Parameters
-    ----------
-    subjects : dict of str to SharedTrials
-        By "study/subject".
-    clips : dict of str to Clips
-        By study.
-    targets : dict of str to dict of str to ndarray of float32, shape (clip, ...)
-        By study and target, in the order of the study's clips.
-    validation : dict of str to ndarray of str
-        By study, the alignment's validation clips.
-
-    Raises
-    ------
-    DataError
-        When a target's shape differs between studies.
-    """
-
-    subjects: dict[str, SharedTrials]
-    clips: dict[str, Clips]
-    targets: dict[str, dict[str, Array]]
-    validation: dict[str, Labels]
-
-    def __post_init__(self) -> None:
-        names = {name for values in self.targets.values() for name in values}
-        for name in sorted(names):
-            shapes = {study: values[name].shape[1:] for study, values in self.targets.items()}
-            if len(set(shapes.values())) > 1:
-                raise DataError(
-                    f"the target {name} has different shapes in different studies",
-                    expected="one encoder and model for all studies",
-                    found=shapes,
-                    remedy="compute the target of all studies by the same model",
-                )
-
-    def fitted(self, study: str) -> NDArray[np.bool_]:
-        """Return which clips of a study train and do not validate, shape (clip,)."""
-        clips = self.clips[study]
-        return clips.training & ~np.isin(clips.clip, self.validation[study])
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """Predictions for a subject's test clips, in each target's own units and shape.
-
-    Parameters
-    ----------
-    clip : ndarray of str, shape (clip,)
-        Test clips, in the order of the study.
-    trial_clip : ndarray of str, shape (trial,)
-        The clip of each test trial.
-    averaged, single : dict of str to dict of str to ndarray of float32
-        By estimator ("network", "ridge") and target: averaged over a clip's repeats (clip, ...),
-        and of single trials (trial, ...).
-    alphas : dict of str to float
-        Ridge's penalty a target.
-    """
-
-    clip: Labels
-    trial_clip: Labels
-    averaged: dict[str, dict[str, Array]]
-    single: dict[str, dict[str, Array]]
-    alphas: dict[str, float]
-
-
-def make_spaces(cohort: TargetCohort, options: RegressionConfig) -> dict[str, TargetSpace]:
+def make_spaces(cohort: TargetCohort, options: ResidualNetworkOptions) -> dict[str, TargetSpace]:
     """Fit the coordinates of each head's target to the training clips of all studies."""
     spaces = {}
     for target in options.heads:
@@ -116,10 +31,22 @@ def make_spaces(cohort: TargetCohort, options: RegressionConfig) -> dict[str, Ta
     return spaces
 
 
+class ResidualNetwork(Regressor):
+    """A residual MLP of all subjects next to the ridge regression of each."""
+
+    options: ResidualNetworkOptions
+
+    def fit(
+        self, cohort: TargetCohort, folder: Path, name: str
+    ) -> tuple[dict[str, Predicted], Curves]:
+        """Fit on a cohort's training trials and predict its test trials."""
+        return regress_cohort(cohort, self.options, folder, name)
+
+
 def regress_cohort(
-    cohort: TargetCohort, options: RegressionConfig, folder: Path, name: str
+    cohort: TargetCohort, options: ResidualNetworkOptions, folder: Path, name: str
 ) -> tuple[dict[str, Predicted], Curves]:
-    """Fit ridge a subject and one network of all subjects, and predict their test trials.
+    """Fit ridge for each subject and one network of all subjects, and predict their test trials.
 
     Parameters
     ----------
@@ -147,6 +74,7 @@ def regress_cohort(
             spaces,
             options.ridge,
             options.seed,
+            cohort.window,
         )
         for subject, found in cohort.subjects.items()
     }
@@ -176,7 +104,7 @@ def _summarize(
     clips: Clips,
     spaces: Mapping[str, TargetSpace],
     alphas: dict[str, float],
-    options: RegressionConfig,
+    options: ResidualNetworkOptions,
 ) -> Predicted:
     """Average predictions over repeats, then give both kinds the length that is asked for."""
     unique = np.unique(trial_clip)
@@ -197,11 +125,11 @@ def network_inputs(
     found: SharedTrials,
     ridge: Mapping[str, RidgeTarget],
     spaces: Mapping[str, TargetSpace],
-    options: RegressionConfig,
+    options: ResidualNetworkOptions,
 ) -> Array:
     """Put a subject's inputs of the network side by side, (trial, column)."""
-    columns = [found.shared]
-    if options.use_input:
+    columns = [] if found.shared is None else [found.shared.reshape(len(found.shared), -1)]
+    if options.use_input and found.input is not None:
         columns.append(found.input)
     if options.use_linear:
         training = found.trials.training
@@ -210,6 +138,13 @@ def network_inputs(
             scores[training] = fitted.heldout
             scores[~training] = spaces[target].scores(fitted.test)
             columns.append(scores)
+    if not columns:
+        raise ConfigError(
+            "the network has no input",
+            expected="an alignment before the regression, or regression.use_linear",
+            found="neither",
+            where="regression",
+        )
     return np.concatenate(columns, axis=1)
 
 
@@ -217,7 +152,7 @@ def _fit_network(
     cohort: TargetCohort,
     inputs: Mapping[str, Array],
     spaces: Mapping[str, TargetSpace],
-    options: RegressionConfig,
+    options: ResidualNetworkOptions,
     folder: Path,
     name: str,
 ) -> tuple[RegressionModule, Curves]:

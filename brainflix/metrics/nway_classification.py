@@ -1,4 +1,4 @@
-"""n-way classification and identification in closed form.
+"""n-way classification in closed form.
 
 The published trials draw n - 1 other classes at random and ask whether the best of the true classes
 beats them all. Of the C - k classes that are not among the k true ones, m beat the best of these;
@@ -11,12 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brainflix.clips.clips import Clips
 from brainflix.errors import DataError
+from brainflix.metrics.base import Metric, Note
+from brainflix.statistics.chance import Scores, of_matrix
 
 Floats = NDArray[np.float64]
 
@@ -54,17 +57,17 @@ def success_table(others: int, ways: int) -> Floats:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where the best of the true ones stands among the others, before n - 1 of them are drawn.
+class RankCounts:
+    """The rank of the best true class among the others, before n - 1 of them are drawn.
 
     Attributes
     ----------
     above : ndarray of int64
-        How many others are better.
+        How many others have a higher logit.
     equal : ndarray of int64
-        How many others tie with it.
+        How many others have the same.
     tied : ndarray of int64
-        How many true ones share that place, itself included.
+        How many true classes share it, the best one included.
     """
 
     above: NDArray[np.int64]
@@ -74,11 +77,13 @@ class Standing:
     def probability(self, others: int, ways: int) -> Floats:
         """Return the probability of success; ties are broken at random."""
         table = success_table(others, ways)
-        found = table[self.above]
+        # without ties: the chance that none of those above is drawn
+        success = table[self.above]
+        # with ties: the mean over the random orders of those that share the place
         for place in zip(*np.nonzero(self.equal), strict=True):
             above, equal, tied = int(self.above[place]), int(self.equal[place]), self.tied[place]
-            found[place] = _tie_weights(equal, int(tied)) @ table[above : above + equal + 1]
-        return np.asarray(found)
+            success[place] = _tie_weights(equal, int(tied)) @ table[above : above + equal + 1]
+        return np.asarray(success)
 
 
 @lru_cache(maxsize=4096)
@@ -89,7 +94,7 @@ def _tie_weights(equal: int, tied: int) -> Floats:
 
 
 def chance(true_classes: int, ways: int) -> float:
-    """Return the probability of success where ranks are independent of the truth: k / (k + n - 1).
+    """Return the probability of success for ranks independent of the truth: k / (k + n - 1).
 
     The best of k + n - 1 exchangeable classes is one of the k true ones.
     """
@@ -98,17 +103,18 @@ def chance(true_classes: int, ways: int) -> float:
 
 def top_classes(logits: NDArray[Any], k: int) -> NDArray[np.int64]:
     """Return the k classes of highest logit, highest first, (..., k)."""
-    found = np.empty((*logits.shape[:-1], k), dtype=np.int64)
-    left = logits if k == 1 else logits.copy()
+    classes = np.empty((*logits.shape[:-1], k), dtype=np.int64)
+    remaining = logits if k == 1 else logits.copy()
+    # k is 1 or 3: the largest, then the largest of the rest, is quicker than sorting all classes
     for place in range(k):
-        found[..., place] = left.argmax(axis=-1)
+        classes[..., place] = remaining.argmax(axis=-1)
         if place + 1 < k:
-            np.put_along_axis(left, found[..., place, None], -np.inf, axis=-1)
-    return found
+            np.put_along_axis(remaining, classes[..., place, None], -np.inf, axis=-1)
+    return classes
 
 
-def standing(logits: NDArray[Any], classes: NDArray[np.int64]) -> Standing:
-    """Return where the best of some classes stands among the others.
+def rank_counts(logits: NDArray[Any], classes: NDArray[np.int64]) -> RankCounts:
+    """Return the rank of the best of some classes among the others.
 
     Parameters
     ----------
@@ -116,15 +122,15 @@ def standing(logits: NDArray[Any], classes: NDArray[np.int64]) -> Standing:
     classes : ndarray of int, shape (..., k)
         The leading axes as those of ``logits``.
     """
-    chosen = np.take_along_axis(logits, classes, axis=-1)
+    chosen = np.take_along_axis(logits, classes, axis=-1)  # (..., k)
     best = chosen.max(axis=-1, keepdims=True)
     tied = np.count_nonzero(chosen == best, axis=-1)
     above = np.count_nonzero(logits > best, axis=-1)
-    return Standing(above, np.count_nonzero(logits >= best, axis=-1) - above - tied, tied)
+    return RankCounts(above, np.count_nonzero(logits >= best, axis=-1) - above - tied, tied)
 
 
-def standing_pairs(logits: NDArray[Any], classes: NDArray[np.int64]) -> Standing:
-    """Return where each clip's classes stand in every prediction, shapes (prediction, clip).
+def rank_count_pairs(logits: NDArray[Any], classes: NDArray[np.int64]) -> RankCounts:
+    """Return the ranks of each clip's classes in every prediction, (prediction, clip).
 
     Parameters
     ----------
@@ -132,13 +138,14 @@ def standing_pairs(logits: NDArray[Any], classes: NDArray[np.int64]) -> Standing
     classes : ndarray of int, shape (clip, k)
     """
     above, equal, tied = np.empty((3, len(logits), len(classes)), dtype=np.int64)
+    # sorting a prediction once gives the ranks of all clips' classes in it by bisection
     for i, row in enumerate(logits):
         ordered, chosen = np.sort(row), row[classes]  # (clip, k)
         best = chosen.max(axis=1)
         above[i] = len(row) - np.searchsorted(ordered, best, side="right")
         tied[i] = (chosen == best[:, None]).sum(axis=1)
         equal[i] = len(row) - np.searchsorted(ordered, best, side="left") - above[i] - tied[i]
-    return Standing(above, equal, tied)
+    return RankCounts(above, equal, tied)
 
 
 def nway_matrix(true: NDArray[Any], predicted: NDArray[Any], ways: int, k: int) -> Floats:
@@ -156,10 +163,10 @@ def nway_matrix(true: NDArray[Any], predicted: NDArray[Any], ways: int, k: int) 
     ndarray of float64, shape (prediction, clip)
     """
     if true.ndim == 2:
-        true, predicted = true[:, None], predicted[:, None]
+        true, predicted = true[:, None], predicted[:, None]  # (clip, class) -> (clip, 1, class)
     others = true.shape[2] - k
     frames = [
-        standing_pairs(predicted[:, f], top_classes(true[:, f], k)).probability(others, ways)
+        rank_count_pairs(predicted[:, f], top_classes(true[:, f], k)).probability(others, ways)
         for f in range(true.shape[1])
     ]
     return np.asarray(np.mean(frames, axis=0))
@@ -171,55 +178,100 @@ def nway_exact(true: NDArray[Any], predicted: NDArray[Any], ways: int, k: int) -
     Parameters as in :func:`nway_matrix`.
     """
     others = true.shape[-1] - k
-    success = standing(predicted, top_classes(true, k)).probability(others, ways)
+    success = rank_counts(predicted, top_classes(true, k)).probability(others, ways)
     return success if success.ndim == 1 else np.asarray(success.mean(axis=1))
 
 
 def nway_trials(
     true: NDArray[Any], predicted: NDArray[Any], ways: int, k: int, trials: int, seed: int
 ) -> Floats:
-    """Return the published Monte Carlo estimate of :func:`nway_exact`, for comparison, (clip,).
+    """Return the published Monte Carlo estimate of :func:`nway_exact`, (clip,), for comparison.
 
     Parameters
     ----------
     true, predicted : ndarray, shape (clip, class)
         Logits.
     ways, k, trials, seed : int
-        n, the number of true classes, and the draws a clip.
+        n, the number of true classes, the draws per clip, and the seed of the draws.
     """
     rng = np.random.default_rng(seed)
-    found = np.empty(len(true))
+    shares = np.empty(len(true))
     for i, (truth, logits) in enumerate(zip(true, predicted, strict=True)):
         classes = np.argsort(truth)[-k:]
-        range_of_others = [c for c in np.arange(len(logits)) if c not in classes]
+        candidates = [c for c in np.arange(len(logits)) if c not in classes]
+        # one trial: draw n - 1 others; it succeeds if any true class beats all of them
         successes = 0
         for _ in range(trials):
-            drawn = rng.choice(range_of_others, ways - 1, replace=False)
+            drawn = rng.choice(candidates, ways - 1, replace=False)
             for own in classes:
                 if np.argsort(np.concatenate([[logits[own]], logits[drawn]]))[-1] == 0:
                     successes += 1
                     break
-        found[i] = successes / trials
-    return found
+        shares[i] = successes / trials
+    return shares
 
 
-def identification_matrix(similarity: NDArray[Any], ways: int) -> Floats:
-    """Return the probability that a prediction is nearest clip j among j and n - 1 others.
+class NWayClassification(Metric):
+    """n-way classification: the classes of the true clip against n - 1 others."""
 
-    Parameters
-    ----------
-    similarity : ndarray, shape (prediction, clip)
-    ways : int
-        n.
+    true_classes: ClassVar[int]
+    unit: ClassVar[str]  # "frame" or "video"
+    rule: ClassVar[str]
 
-    Returns
-    -------
-    ndarray of float64, shape (prediction, clip)
-        Ties are broken at random. The mean of a row is 1 / n, and so is chance.
-    """
-    from scipy.stats import rankdata
+    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+        k, key = self.true_classes, f"{self.unit}_logits"
+        model = self.models.require(key)
+        x, y = (clips.seen(key, model).astype(np.float64) for clips in (true, predicted))
+        facts = {
+            "ways": self.ways,
+            "classes": int(x.shape[-1]),
+            "independent_ranks": chance(k, self.ways),
+        }
+        name = f"{self.unit}-{self.ways}way@{self.rule}"
+        if not pairs:
+            return {name: Scores(nway_exact(x, y, self.ways, k), facts=facts)}
+        return {name: of_matrix(nway_matrix(x, y, self.ways, k), pairs, **facts)}
 
-    first = rankdata(-similarity, method="min", axis=1).astype(np.int64) - 1
-    last = rankdata(-similarity, method="max", axis=1).astype(np.int64)
-    table = np.concatenate([[0.0], np.cumsum(success_table(similarity.shape[1] - 1, ways))])
-    return np.asarray((table[last] - table[first]) / (last - first))
+    @classmethod
+    def note(cls, name: str) -> Note:
+        n, k = cls.ways, cls.true_classes
+        what = "frames, averaged," if cls.unit == "frame" else "clips"
+        rule = (
+            "any of the true clip's first three classes" if k > 1 else "the true clip's first class"
+        )
+        return Note(
+            f"{n}-way classification of {what.split(',')[0]}, {cls.rule}",
+            shows=f"How often a classifier of {what} gives {rule} a higher score than all of "
+            f"{n - 1} other classes drawn at random: what the published trials expect, in closed "
+            "form, without draws or seed. Where ranks were independent of the truth it would be "
+            f"{chance(k, n):.3f}.",
+            hides="What no class names. "
+            + (f"With three chances, {n}-way is not 1 in {n}. " if k > 1 else "")
+            + "Classes that suit most clips lift chance further: compare with the chance of "
+            "permuted pairs.",
+            short=f"{cls.unit} {n}-way {cls.rule}",
+        )
+
+
+class FrameTop3(NWayClassification):
+    """n-way classification of frames by the top-3 rule of MinD-Video."""
+
+    unit, true_classes, rule = "frame", 3, "top3"
+
+
+class FrameArgmax(NWayClassification):
+    """n-way classification of frames by the single class."""
+
+    unit, true_classes, rule = "frame", 1, "argmax"
+
+
+class VideoTop3(NWayClassification):
+    """n-way classification of clips by the top-3 rule of MinD-Video."""
+
+    unit, true_classes, rule = "video", 3, "top3"
+
+
+class VideoArgmax(NWayClassification):
+    """n-way classification of clips by the single class."""
+
+    unit, true_classes, rule = "video", 1, "argmax"

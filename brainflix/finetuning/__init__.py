@@ -1,0 +1,1 @@
+"""Finetuning: models that are trained further on training clips and trials."""

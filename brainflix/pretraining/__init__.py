@@ -1,0 +1,1 @@
+"""Pretraining: models that are learnt from runs alone, without knowing what was watched."""
