@@ -12,16 +12,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from brainflix.artifacts.stimuli import Array, Labels
-from brainflix.components import Registry
-from brainflix.config.base import Section, parse
+from brainflix.components import Kind
+from brainflix.config.base import parse
 from brainflix.errors import ArtifactError, ConfigError, DataError
+from brainflix.prior.options import PriorOptions
 from brainflix.prior.storage import read_folder, write_folder
 
 Encode = Callable[[Sequence[str]], Array]
@@ -150,16 +150,6 @@ class TrainingClips:
                 where="training clips of the prior",
                 remedy="read captions and values in the order of the same clips",
             )
-
-
-class PriorOptions(Section):
-    """What every kind of prior has."""
-
-    studies: Literal["separate", "together"] = Field(
-        default="separate",
-        description="fit a prior for each study, or one for all studies of the experiment",
-    )
-    seed: int = Field(default=0, ge=0)
 
 
 class Prior(ABC):
@@ -322,13 +312,29 @@ class Prior(ABC):
         write_folder(folder, tensors, described)
 
 
-PRIORS: Registry[type[Prior]] = Registry("prior")
+_ROOM = "brainflix.prior"
+
+PRIORS: Kind[type[Prior]] = Kind(
+    "prior",
+    {
+        "none": (f"{_ROOM}.direct:NoPrior", f"{_ROOM}.options:PriorOptions"),
+        "length": (f"{_ROOM}.direct:Length", f"{_ROOM}.options:PriorOptions"),
+        "empirical_bayes": (
+            f"{_ROOM}.empirical_bayes:EmpiricalBayes",
+            f"{_ROOM}.options:EmpiricalBayesOptions",
+        ),
+        "captions": (f"{_ROOM}.captions:Captions", f"{_ROOM}.options:CaptionsOptions"),
+        "denoiser": (f"{_ROOM}.denoiser:Denoiser", f"{_ROOM}.options:DenoiserOptions"),
+        "diffusion": (f"{_ROOM}.diffusion:Diffusion", f"{_ROOM}.options:DiffusionOptions"),
+    },
+)
+"""From regressed vectors to those that were probably meant. A class of :class:`Prior`."""
 
 
 def make_prior(kind: str, options: Mapping[str, Any] | None = None) -> Prior:
     """Return an unfitted prior of a kind; :class:`ConfigError` for unknown kinds and options."""
-    cls = PRIORS[kind]
-    return cls(parse(cls.Options, dict(options or {}), where=f"prior.{kind}"))
+    section: type[PriorOptions] = PRIORS.options(kind)
+    return PRIORS[kind](parse(section, dict(options or {}), where=f"prior.{kind}"))
 
 
 def load_prior(folder: Path, target: TargetForm, encode: Encode | None = None) -> Prior:

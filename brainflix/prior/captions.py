@@ -8,45 +8,21 @@ that starts from the nearest captions.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from brainflix.artifacts.stimuli import Array
-from brainflix.config.base import Positive
 from brainflix.prior.atoms import caption_spread, sentence_scores
-from brainflix.prior.base import PRIORS, Encode, Pairs, Prior, PriorOptions, Tensors, TrainingClips
-from brainflix.prior.composition import compose, learn_grammar
+from brainflix.prior.base import Encode, Pairs, Prior, Tensors, TrainingClips
+from brainflix.prior.composition import compose, join, learn_grammar, split
 from brainflix.prior.empirical_bayes import TEMPERS, check_probe
 from brainflix.prior.noise import Observation, observe
+from brainflix.prior.options import CaptionsOptions, SearchOptions
 from brainflix.prior.posterior import AtomPosterior, choose_temper
-from brainflix.prior.sentence_search import SearchOptions, SentenceSearch
+from brainflix.prior.sentence_search import SentenceSearch
 
 
-class CaptionsOptions(PriorOptions):
-    """Of the prior ``captions``."""
-
-    estimate: Literal["map", "mean"] = Field(
-        default="map", description="the most probable sentence, or the mean over all sentences"
-    )
-    components: int = Field(
-        default=256, ge=0, description="principal components of the target; 0 for all dimensions"
-    )
-    temper: Positive | None = Field(
-        default=None,
-        description="power of the likelihood for the mean; null: chosen by held-out pairs",
-    )
-    longest: int = Field(default=4, ge=1, description="words of an exchangeable span, at most")
-    limit: int = Field(default=100_000, ge=1, description="composed sentences, at most")
-    search: SearchOptions | Literal["auto"] | None = Field(
-        default="auto",
-        description="search on from the most probable sentences, one change at a time; auto: where "
-        "exchanges compose less than twice as many sentences as there are captions; null: never",
-    )
-
-
-@PRIORS.register("captions")
 class Captions(Prior):
     """Posterior mode (or mean) over sentences, under linear Gaussian noise fitted to pairs.
 
@@ -64,9 +40,9 @@ class Captions(Prior):
         assert encode is not None
         self.observation, averages = observe(pairs, clips, options.components)
         captions = sorted({text for texts in clips.captions for text in texts})
-        self.grammar = learn_grammar(captions, options.longest)
-        self.sentences = compose(self.grammar, captions, options.limit)
-        self.known = len(captions)
+        self.sentences = compose(learn_grammar(captions, options.longest), captions, options.limit)
+        place = {text: k for k, text in enumerate(self.sentences)}
+        self.known = [place[text] for text in (join(split(one)) for one in captions) if text]
         self.spread = caption_spread(clips, encode, self.observation.space)
         scores = sentence_scores(self.sentences, encode, self.observation.space)
         tempers = TEMPERS if options.temper is None else (options.temper,)
@@ -81,10 +57,12 @@ class Captions(Prior):
         self.posterior = AtomPosterior(self.observation.noise, scores, self.spread)
         options = self.options.search
         if options == "auto":
-            options = SearchOptions() if len(self.sentences) < 2 * self.known else None
+            options = SearchOptions() if len(self.sentences) < 2 * len(self.known) else None
         self.search = None
         if options is not None:
-            self.search = SentenceSearch(self.sentences, self.grammar, options)
+            known = [self.sentences[k] for k in self.known]
+            grammar = learn_grammar(known, self.options.longest)
+            self.search = SentenceSearch(self.sentences, grammar, options)
 
     def sentence(self, prediction: Array, repeats: int = 1) -> str:
         """Return the most probable sentence of one clip's prediction, shape (...)."""
@@ -117,8 +95,7 @@ class Captions(Prior):
         assert encode is not None
         self.observation = Observation.of(tensors, self.target.shape)
         self.spread, self.temper = tensors["spread"], float(facts["temper"])
-        self.sentences, self.known = list(facts["sentences"]), int(facts["known"])
-        self.grammar = learn_grammar(self.sentences, self.options.longest)
+        self.sentences, self.known = list(facts["sentences"]), list(facts["known"])
         scores = sentence_scores(self.sentences, encode, self.observation.space)
         check_probe(scores[:4], tensors["probe"])
         self._take(scores, encode)

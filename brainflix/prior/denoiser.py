@@ -7,30 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from brainflix.artifacts.stimuli import Array
-from brainflix.prior.base import PRIORS, Encode, Pairs, Prior, PriorOptions, Tensors, TrainingClips
+from brainflix.prior.base import Encode, Pairs, Prior, Tensors, TrainingClips
 from brainflix.prior.noise import Observation, observe
-from brainflix.prior.simulated import Atoms, SimulatedPredictions, atom_scores
-from brainflix.prior.training import TrainingOptions, train
-
-
-class DenoiserOptions(PriorOptions):
-    """Of the prior ``denoiser``."""
-
-    atoms: Atoms = Field(
-        default="pseudo_clips",
-        description="vectors to learn from: those of training clips, or also those of clips that "
-        "exchanging words in their captions describes",
-    )
-    components: int = Field(
-        default=256, ge=0, description="principal components of the target; 0 for all dimensions"
-    )
-    width: int = Field(default=512, ge=1)
-    layers: int = Field(default=2, ge=1, description="hidden layers")
-    training: TrainingOptions = TrainingOptions()
+from brainflix.prior.options import DenoiserOptions, PriorOptions
+from brainflix.prior.simulated import SimulatedPredictions, atom_scores
+from brainflix.prior.training import train
 
 
 class DenoisingNetwork(nn.Module):
@@ -90,7 +74,6 @@ class DenoisingNetwork(nn.Module):
         return linear + self.network(torch.cat([standard, 1 / repeats[:, None]], dim=1))
 
 
-@PRIORS.register("denoiser")
 class Denoiser(Prior):
     """Posterior mean by a multilayer perceptron, trained on simulated predictions.
 

@@ -10,54 +10,19 @@ and SwiGLU.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from brainflix.artifacts.stimuli import Array
-from brainflix.prior.base import PRIORS, Encode, Pairs, Prior, PriorOptions, Tensors, TrainingClips
+from brainflix.prior.base import Encode, Pairs, Prior, Tensors, TrainingClips
 from brainflix.prior.denoiser import set_weights
 from brainflix.prior.noise import observe
-from brainflix.prior.simulated import Atoms, SimulatedPredictions, atom_scores
-from brainflix.prior.training import TrainingOptions, train
-
-
-class DiffusionOptions(PriorOptions):
-    """Of the prior ``diffusion``."""
-
-    conditions: Literal["simulated", "pairs"] = Field(
-        default="simulated",
-        description="train on predictions simulated from training clips and the noise of the "
-        "pairs, or on the pairs themselves, where there are thousands",
-    )
-    atoms: Atoms = Field(
-        default="clips", description="vectors to learn from when predictions are simulated"
-    )
-    components: int = Field(
-        default=256, ge=0, description="principal components in which noise is simulated"
-    )
-    standardise: bool = Field(
-        default=True, description="give each dimension zero mean and unit variance"
-    )
-    layers: int = Field(default=3, ge=1)
-    heads: int = Field(default=4, ge=1)
-    head_dim: int = Field(default=24, ge=1)
-    diffusion_steps: int = Field(default=100, ge=2)
-    sampling_steps: int = Field(default=20, ge=1)
-    eta: float = Field(default=1.0, ge=0, description="of DDIM; 1 draws, 0 is deterministic")
-    drop: float = Field(
-        default=0.2,
-        ge=0,
-        lt=1,
-        description="share of training clips whose condition, and whose noised tokens, are each "
-        "replaced by learned ones",
-    )
-    draws: int = Field(default=1, ge=1, description="draws averaged for each clip")
-    training: TrainingOptions = TrainingOptions(steps=2000, batch_size=64, learning_rate=3e-4)
-
+from brainflix.prior.options import DiffusionOptions, PriorOptions
+from brainflix.prior.simulated import SimulatedPredictions, atom_scores
+from brainflix.prior.training import train
 
 Auxiliary = Callable[[Tensor, Tensor], Tensor]
 """Predicted clean tokens (batch, token, dim) and rows of the pairs (batch,) to a further loss."""
@@ -144,7 +109,6 @@ def as_tokens(shape: tuple[int, ...]) -> tuple[int, int]:
     return int(np.prod(shape[:-1], dtype=np.int64)), int(dim)
 
 
-@PRIORS.register("diffusion")
 class Diffusion(Prior):
     """A draw from the posterior, or the mean over draws.
 

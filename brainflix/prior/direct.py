@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from brainflix.artifacts.stimuli import Array
-from brainflix.prior.base import PRIORS, Encode, Pairs, Prior, PriorOptions, Tensors, TrainingClips
+from brainflix.prior.base import Encode, Pairs, Prior, Tensors, TrainingClips
+from brainflix.prior.options import PriorOptions
 
 _NOTHING = 1e-5  # a deviation as short as this, beside a training clip's, is rounding
 
 
-@PRIORS.register("none")
 class NoPrior(Prior):
     """Returns predictions as they are."""
 
@@ -32,7 +32,6 @@ class NoPrior(Prior):
         """Nothing is kept."""
 
 
-@PRIORS.register("length")
 class Length(Prior):
     """Stretches a prediction's deviation from the training mean to the length of a training clip's.
 

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from brainflix.artifacts.stimuli import Array
-from brainflix.config.base import Positive
 from brainflix.errors import ArtifactError
 from brainflix.prior.atoms import PseudoClips, make_pseudo_clips
-from brainflix.prior.base import PRIORS, Encode, Pairs, Prior, PriorOptions, Tensors, TrainingClips
+from brainflix.prior.base import Encode, Pairs, Prior, Tensors, TrainingClips
 from brainflix.prior.noise import Observation, observe
+from brainflix.prior.options import EmpiricalBayesOptions, PriorOptions
 from brainflix.prior.posterior import AtomPosterior, choose_temper
 
 TEMPERS = (1.0, 0.5, 0.3, 0.2, 0.1)
 
 
-class EmpiricalBayesOptions(PriorOptions):
-    """Of the prior ``empirical_bayes``."""
-
-    atoms: Literal["clips", "pseudo_clips"] = Field(
-        default="pseudo_clips",
-        description="vectors of training clips, or also of clips that exchanging words in their "
-        "captions describes, which hold combinations that no training clip shows",
-    )
-    estimate: Literal["mean", "map"] = Field(
-        default="mean", description="the posterior mean, or the most probable vector"
-    )
-    components: int = Field(
-        default=256, ge=0, description="principal components of the target; 0 for all dimensions"
-    )
-    temper: Positive | None = Field(
-        default=None,
-        description="power of the likelihood for the mean; null: chosen by held-out pairs",
-    )
-    longest: int = Field(default=4, ge=1, description="words of an exchangeable span, at most")
-    limit: int = Field(default=150_000, ge=1, description="pseudo-clips, at most")
-
-
-@PRIORS.register("empirical_bayes")
 class EmpiricalBayes(Prior):
     """Posterior mean or mode over atoms, under linear Gaussian noise fitted to pairs.
 

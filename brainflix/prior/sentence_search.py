@@ -14,28 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 
 import numpy as np
-from pydantic import Field
 
 from brainflix.artifacts.stimuli import Array
-from brainflix.config.base import Section
 from brainflix.prior.composition import Grammar, Words, cross, join, split
+from brainflix.prior.options import SearchOptions
 
 _EDGE = ""
-
-
-class SearchOptions(Section):
-    """How far to search."""
-
-    starts: int = Field(default=20, ge=1, description="most probable sentences to start from")
-    beam: int = Field(default=4, ge=1, description="sentences kept in each round")
-    rounds: int = Field(default=6, ge=0, description="changes, at most")
-    tries: int = Field(default=400, ge=1, description="sentences encoded in each round, at most")
-    penalty: float = Field(
-        default=1.0,
-        ge=0,
-        description="what each change must gain at least, in units of log-likelihood; keeps the "
-        "search from sentences that nobody would say",
-    )
 
 
 class SentenceSearch:

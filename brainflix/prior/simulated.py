@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,8 +11,7 @@ from brainflix.artifacts.stimuli import Array
 from brainflix.prior.atoms import make_pseudo_clips
 from brainflix.prior.base import TrainingClips
 from brainflix.prior.noise import Observation
-
-Atoms = Literal["clips", "pseudo_clips"]
+from brainflix.prior.options import Atoms
 
 _LONGEST_SPAN, _MOST = 4, 150_000
 _MOST_REPEATS = 16.0

@@ -7,27 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from brainflix.artifacts.store import atomic_path
-from brainflix.config.base import Positive, Section
 from brainflix.errors import ArtifactError
+from brainflix.prior.options import TrainingOptions
 
 Loss = Callable[[int, torch.Generator], Tensor]
 """A step's number and its generator to the step's loss."""
-
-
-class TrainingOptions(Section):
-    """Steps and rates of a network's training."""
-
-    steps: int = Field(default=800, ge=1)
-    batch_size: int = Field(default=256, ge=1)
-    learning_rate: Positive = Field(default=1e-3, description="the highest")
-    weight_decay: float = Field(default=0.01, ge=0)
-    warmup: float = Field(default=0.1, ge=0, le=1, description="share of the steps that warm up")
-    save_every: int = Field(default=500, ge=1, description="steps between checkpoints")
 
 
 def learning_rate(step: int, options: TrainingOptions) -> float:

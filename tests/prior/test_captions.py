@@ -15,10 +15,11 @@ from support.toy_priors import (
 )
 
 from brainflix.prior.atoms import caption_spread
-from brainflix.prior.base import Pairs, TrainingClips
-from brainflix.prior.catalogue import make_prior
+from brainflix.prior.base import Pairs, TrainingClips, load_prior, make_prior
+from brainflix.prior.captions import Captions
 from brainflix.prior.composition import learn_grammar, split
-from brainflix.prior.sentence_search import SearchOptions, SentenceSearch
+from brainflix.prior.options import SearchOptions
+from brainflix.prior.sentence_search import SentenceSearch
 from brainflix.regression.target_space import make_space
 
 OPTIONS = {"components": 0}
@@ -82,7 +83,7 @@ PEOPLE = (
 )
 
 
-def test_where_nothing_is_composed_a_search_goes_on_from_the_nearest_captions():
+def test_where_nothing_is_composed_a_search_goes_on_from_the_nearest_captions(tmp_path):
     captions = tuple((text,) for text in PEOPLE)
     values = encode(PEOPLE)
     clips = TrainingClips(FORM, values, captions, encode)
@@ -101,6 +102,10 @@ def test_where_nothing_is_composed_a_search_goes_on_from_the_nearest_captions():
     assert prior.sentences == sorted(PEOPLE)
     assert prior.search is not None
     assert prior.sentence(prediction) == seen
+    prior.save(tmp_path)
+    loaded = load_prior(tmp_path, FORM, encode)
+    assert isinstance(loaded, Captions)
+    assert loaded.sentence(prediction) == seen
     without = make_prior("captions", OPTIONS | {"search": None}).fit(fit, clips)
     assert without.sentence(prediction) in PEOPLE
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from brainflix.errors import ArtifactError
-from brainflix.prior.base import Pairs, TargetForm, TrainingClips
-from brainflix.prior.catalogue import make_prior
+from brainflix.prior.base import Pairs, TargetForm, TrainingClips, make_prior
 from brainflix.prior.diffusion import make_scheduler
-from brainflix.prior.training import TrainingOptions, learning_rate, train
+from brainflix.prior.options import TrainingOptions
+from brainflix.prior.training import learning_rate, train
 
 PLANE = TargetForm("plane", "toy", "toy", (2,))
 CENTRES = np.array([[-2.0, 0.0], [2.0, 1.0]])
