@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips, even_frames
+from brainflix.clips.clips import VideoClips as Clips
+from brainflix.clips.clips import even_frames
 from brainflix.clips.store import Frames, FrameSource, blocks
 from brainflix.errors import DataError
 from brainflix.evaluation.baselines import thumbnails

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from brainflix import __version__
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips as Clips
 from brainflix.clips.store import FrameSource, take
 from brainflix.console import announce
 from brainflix.errors import ConfigError

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from brainflix.artifacts.predictions import NETWORK
-from brainflix.clips.clips import Clips, Feature, random_rows
+from brainflix.clips.clips import Feature, random_rows
+from brainflix.clips.clips import VideoClips as Clips
 from brainflix.clips.store import Frames, FrameSource, take
 from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import DataError

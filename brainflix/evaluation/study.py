@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.artifacts.store import open_artifact, read_strings
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips as Clips
 from brainflix.clips.store import Frames, take
 from brainflix.errors import DataError
 from brainflix.evaluation.audit import split_audit

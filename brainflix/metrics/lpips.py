@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.errors import ModelError
 from brainflix.metrics.base import Metric, Note
 from brainflix.metrics.models import ClipDistance
@@ -160,7 +160,7 @@ class _LpipsKernel:
 class Lpips(Metric):
     """LPIPS, the mean over frames, where its weights are given."""
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         compare = self.models.require("perceptual_distance")
         kernel = _LpipsKernel(compare)
         return score_pairs(

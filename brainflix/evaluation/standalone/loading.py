@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips as Clips
 from brainflix.clips.store import FrameSource, FrameStore, threaded
 from brainflix.console import announce, track
 from brainflix.errors import DataError, VideoError
