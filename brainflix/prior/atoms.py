@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.artifacts.stimuli import Array
-from brainflix.prior.base import Encode, TrainingClips
 from brainflix.prior.composition import exchange_together, learn_grammar
+from brainflix.prior.data import Encode, TrainingClips
 from brainflix.prior.noise import Floats
 from brainflix.regression.target_space import TargetSpace
 

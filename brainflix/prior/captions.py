@@ -14,8 +14,9 @@ import numpy as np
 
 from brainflix.artifacts.stimuli import Array
 from brainflix.prior.atoms import caption_spread, sentence_scores
-from brainflix.prior.base import Encode, Pairs, Prior, Tensors, TrainingClips
+from brainflix.prior.base import Prior
 from brainflix.prior.composition import compose, join, learn_grammar, split
+from brainflix.prior.data import Encode, Pairs, Tensors, TrainingClips
 from brainflix.prior.empirical_bayes import TEMPERS, check_probe
 from brainflix.prior.noise import Observation, observe
 from brainflix.prior.options import CaptionsOptions, SearchOptions

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from brainflix.artifacts.stimuli import Array
-from brainflix.prior.base import Encode, Pairs, Prior, Tensors, TrainingClips
+from brainflix.prior.base import Prior
+from brainflix.prior.data import Encode, Pairs, Tensors, TrainingClips
 from brainflix.prior.noise import Observation, observe
 from brainflix.prior.options import DenoiserOptions, PriorOptions
 from brainflix.prior.simulated import SimulatedPredictions, atom_scores

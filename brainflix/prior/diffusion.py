@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from brainflix.artifacts.stimuli import Array
-from brainflix.prior.base import Encode, Pairs, Prior, Tensors, TrainingClips
+from brainflix.prior.base import Prior
+from brainflix.prior.data import Encode, Pairs, Tensors, TrainingClips
 from brainflix.prior.denoiser import set_weights
 from brainflix.prior.noise import observe
 from brainflix.prior.options import DiffusionOptions, PriorOptions

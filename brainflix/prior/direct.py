@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from brainflix.artifacts.stimuli import Array
-from brainflix.prior.base import Encode, Pairs, Prior, Tensors, TrainingClips
+from brainflix.prior.base import Prior
+from brainflix.prior.data import Encode, Pairs, Tensors, TrainingClips
 from brainflix.prior.options import PriorOptions
 
 _NOTHING = 1e-5  # a deviation as short as this, beside a training clip's, is rounding

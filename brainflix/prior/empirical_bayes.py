@@ -9,7 +9,8 @@ import numpy as np
 from brainflix.artifacts.stimuli import Array
 from brainflix.errors import ArtifactError
 from brainflix.prior.atoms import PseudoClips, make_pseudo_clips
-from brainflix.prior.base import Encode, Pairs, Prior, Tensors, TrainingClips
+from brainflix.prior.base import Prior
+from brainflix.prior.data import Encode, Pairs, Tensors, TrainingClips
 from brainflix.prior.noise import Observation, observe
 from brainflix.prior.options import EmpiricalBayesOptions, PriorOptions
 from brainflix.prior.posterior import AtomPosterior, choose_temper

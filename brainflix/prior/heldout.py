@@ -10,7 +10,8 @@ import numpy as np
 
 from brainflix.artifacts.stimuli import Array, Labels
 from brainflix.learning.folds import group_folds
-from brainflix.prior.base import Pairs, TrainingClips, make_prior
+from brainflix.prior.catalogue import make_prior
+from brainflix.prior.data import Pairs, TrainingClips
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def restore_heldout(
     Parameters
     ----------
     kind, options
-        See :func:`brainflix.prior.base.make_prior`.
+        See :func:`brainflix.prior.catalogue.make_prior`.
     pairs : Pairs
     clips : TrainingClips
     folds : int

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from brainflix.artifacts.stimuli import Array, Labels
 from brainflix.errors import DataError
-from brainflix.prior.base import Pairs, Tensors, TrainingClips
+from brainflix.prior.data import Pairs, Tensors, TrainingClips
 from brainflix.regression.target_space import TargetSpace, make_space
 
 Floats = NDArray[np.float64]
@@ -88,7 +88,7 @@ def average_clips(
     ----------
     predicted, true : ndarray, shape (pair, component)
     clip, subject, repeats : ndarray, shape (pair,)
-        See :class:`brainflix.prior.base.Pairs`.
+        See :class:`brainflix.prior.data.Pairs`.
     """
     names = np.char.add(np.char.add(subject.astype(str), "\0"), clip.astype(str))
     _, first, group = np.unique(names, return_index=True, return_inverse=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from brainflix.artifacts.stimuli import Array
 from brainflix.prior.atoms import make_pseudo_clips
-from brainflix.prior.base import TrainingClips
+from brainflix.prior.data import TrainingClips
 from brainflix.prior.noise import Observation
 from brainflix.prior.options import Atoms
 

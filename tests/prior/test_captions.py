@@ -15,9 +15,10 @@ from support.toy_priors import (
 )
 
 from brainflix.prior.atoms import caption_spread
-from brainflix.prior.base import Pairs, TrainingClips, load_prior, make_prior
 from brainflix.prior.captions import Captions
+from brainflix.prior.catalogue import load_prior, make_prior
 from brainflix.prior.composition import learn_grammar, split
+from brainflix.prior.data import Pairs, TrainingClips
 from brainflix.prior.options import SearchOptions
 from brainflix.prior.sentence_search import SentenceSearch
 from brainflix.regression.target_space import make_space

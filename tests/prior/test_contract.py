@@ -7,15 +7,8 @@ import pytest
 from support.toy_priors import FORM, SHAPE, encode, noisy, pairs, training_clips
 
 from brainflix.errors import ArtifactError, ConfigError, DataError
-from brainflix.prior.base import (
-    PRIORS,
-    Pairs,
-    TargetForm,
-    TrainingClips,
-    fit_studies,
-    load_prior,
-    make_prior,
-)
+from brainflix.prior.catalogue import PRIORS, fit_studies, load_prior, make_prior
+from brainflix.prior.data import Pairs, TargetForm, TrainingClips
 
 SHORT = {"steps": 3, "batch_size": 8}
 KINDS = [

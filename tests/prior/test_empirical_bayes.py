@@ -5,7 +5,8 @@ import pytest
 from support.toy_priors import FORM, encode, held_out, noisy, pairs, training_clips
 
 from brainflix.prior.atoms import make_pseudo_clips
-from brainflix.prior.base import Pairs, TargetForm, TrainingClips, make_prior
+from brainflix.prior.catalogue import make_prior
+from brainflix.prior.data import Pairs, TargetForm, TrainingClips
 from brainflix.prior.noise import NoiseModel
 from brainflix.prior.posterior import AtomPosterior, Likelihood
 

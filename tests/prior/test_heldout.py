@@ -4,7 +4,7 @@ import numpy as np
 from support.toy_priors import pairs, training_clips
 
 from brainflix.prior import heldout
-from brainflix.prior.base import make_prior
+from brainflix.prior.catalogue import make_prior
 from brainflix.prior.heldout import restore_heldout
 
 

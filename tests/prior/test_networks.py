@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from brainflix.errors import ArtifactError
-from brainflix.prior.base import Pairs, TargetForm, TrainingClips, make_prior
+from brainflix.prior.catalogue import make_prior
+from brainflix.prior.data import Pairs, TargetForm, TrainingClips
 from brainflix.prior.diffusion import make_scheduler
 from brainflix.prior.options import TrainingOptions
 from brainflix.prior.training import learning_rate, train

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 from brainflix.artifacts.stimuli import Array
-from brainflix.prior.base import Pairs, TargetForm, TrainingClips
+from brainflix.prior.data import Pairs, TargetForm, TrainingClips
 
 SHAPE = (3, 8)
 FORM = TargetForm("text", "text_conditioning", "toy", SHAPE)
