@@ -83,7 +83,7 @@ def test_draws_of_the_diffusion_prior_are_those_of_the_posterior(conditions):
         "head_dim": 16,
         "drop": 0.0,
         "draws": 100,
-        "training": {"steps": 1500, "batch_size": 256, "learning_rate": 2e-3},
+        "training": {"steps": 1000, "batch_size": 128, "learning_rate": 2e-3},
     }
     prior = make_prior("diffusion", options).fit(*data())
     predicted = draw(40, 1)[1]
