@@ -60,7 +60,7 @@ format: install-dev  ## put all code into the house's form
 	$(BIN)/snakefmt Snakefile workflow
 
 schema: install  ## write workflow/schemas/config.schema.json anew
-	$(BIN)/python -c 'from brainflix.config.experiment import json_schema; print(json_schema(), end="")' \
+	$(BIN)/python -c 'from brainflix.config import json_schema; print(json_schema(), end="")' \
 	  > workflow/schemas/config.schema.json
 
 wheel: install-dev  ## dist/brainflix-*.whl
