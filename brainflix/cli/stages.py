@@ -186,6 +186,34 @@ def regress(
         layout.located(experiment, section),
         layout.regression(experiment, path),
         _of_subjects(layout, experiment, "voxels"),
+        tuple(paths[path].priors),
+    )
+
+
+@app.command(rich_help_panel=STAGES)
+def restore(
+    experiment: Experiment, path: PathName = MAIN, config: ConfigFile = DEFAULT_CONFIG
+) -> None:
+    """Restore predicted targets by priors fitted to validation clips."""
+    layout = layout_of(config)
+    require(experiment, layout.config.experiments, "experiment")
+    paths = layout.config.experiments[experiment].decoding_paths()
+    require(path, [name for name, one in paths.items() if one.priors], "path with priors")
+    priors = paths[path].priors
+    from brainflix.prior import stage
+
+    folder = layout.regression(experiment, path)
+    stage.restore(
+        folder / "predictions.h5",
+        folder / "restorable.h5",
+        {
+            study: {target: layout.target(study, target) for target in priors}
+            for study in layout.studies(experiment)
+        },
+        _stimuli(layout, experiment),
+        priors,
+        {target: layout.config.targets[target] for target in priors},
+        layout.prior(experiment, path),
     )
 
 

@@ -97,11 +97,20 @@ class RegressionConfig(FitConfig):
     ridge: RidgeConfig = RidgeConfig()
 
 
+class PriorConfig(Section):
+    """How predictions of one target are restored before anything else reads them."""
+
+    component: str = Field(description="registered prior")
+
+
 class PathConfig(Section):
     """A decoding path: from responses to predicted targets, with or without an alignment."""
 
     alignment: AlignmentConfig | None = None
     regression: RegressionConfig | None = None
+    priors: dict[str, PriorConfig] = Field(
+        default_factory=dict, description="by target of the regression: how it is restored"
+    )
 
 
 class PretrainingConfig(Section):

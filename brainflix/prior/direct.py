@@ -19,6 +19,7 @@ class NoPrior(Prior):
 
     kind = "none"
     Options = PriorOptions
+    restores = False
 
     def _fit(self, pairs: Pairs, clips: TrainingClips) -> None:
         """Nothing is fitted."""

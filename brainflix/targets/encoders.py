@@ -82,6 +82,8 @@ class Encoder(ABC):
 
     dims: ClassVar[Sequence[str]]
     """Names of a row's axes."""
+    of_captions: ClassVar[bool] = False
+    """Whether rows are computed from captions alone."""
 
     def __init__(self, model: Any) -> None:
         import torch
@@ -152,6 +154,7 @@ class ClipText(Encoder):
     """CLIP text embedding of a clip's captions, (dim,): mean of unit vectors, of unit length."""
 
     dims = ("feature",)
+    of_captions = True
 
     @staticmethod
     def load(name: str, **options: Any) -> Any:
@@ -170,6 +173,7 @@ class TextConditioning(Encoder):
     """What the generator's denoiser attends to, (token, dim): the mean over a clip's captions."""
 
     dims = ("token", "feature")
+    of_captions = True
 
     @staticmethod
     def load(name: str, **options: Any) -> Any:
