@@ -66,8 +66,9 @@ schema: install  ## write workflow/schemas/config.schema.json anew
 wheel: install-dev  ## dist/brainflix-*.whl
 	$(BIN)/python -m build --wheel
 
-clean:  ## remove the environment and what the default run leaves
-	rm -rf $(VENV) build dist data results logs .snakemake
+clean:  ## remove the environment and what the default run made, nothing of yours
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m brainflix remove --config config.yaml; fi
+	rm -rf $(VENV) build dist
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.clips.store import FrameStore
 from brainflix.config.recipe import EvaluationConfig
 from brainflix.evaluation.baselines import grey_clip, repeated
@@ -67,7 +67,7 @@ def main():
         true, predicted = made_up(Path(folder), pairs)
         names = tuple(str(k) for k in range(pairs))
         groups = tuple(str(k // 8) for k in range(pairs))
-        clips = Clips(true, names, groups)
+        clips = VideoClips(true, names, groups)
         start, cpu = time.perf_counter(), time.process_time()
         baselines = {
             "grey": repeated(grey_clip(true.shape[1:]), pairs),

@@ -178,3 +178,19 @@ def inspect(
     from brainflix.check.inspection import inspect as described
 
     print(described(path))
+
+
+@app.command(rich_help_panel=DATA)
+def remove(
+    path: ConfigFile = DEFAULT_CONFIG,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be removed.")
+    ] = False,
+) -> None:
+    """Remove what a configuration's run made: its results and the studies that it simulated."""
+    from brainflix.artifacts.layout import Layout
+    from brainflix.artifacts.removal import remove_run, run_folders
+
+    layout = Layout(config.load_config(path))
+    for folder in run_folders(layout) if dry_run else remove_run(layout):
+        print(folder)

@@ -18,7 +18,7 @@ Feature = Callable[[NDArray[Any]], NDArray[Any]]  # some clips to one row for ea
 
 
 @dataclass(frozen=True)
-class Clips:
+class VideoClips:
     """A set of clips of one shape.
 
     Attributes
@@ -58,9 +58,9 @@ class Clips:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def subset(self, rows: NDArray[np.int64]) -> Clips:
+    def subset(self, rows: NDArray[np.int64]) -> VideoClips:
         """Return some of the clips; what has been computed of them is taken along."""
-        chosen = Clips(
+        chosen = VideoClips(
             take(self.frames, rows),
             tuple(self.ids[k] for k in rows),
             tuple(self.groups[k] for k in rows),
@@ -112,11 +112,11 @@ class Clips:
             self._computed.update(_in_parts(source, {name: compute}))
         return self._computed[name]  # type: ignore[no-any-return]
 
-    def showing(self, frames: FrameSource) -> Clips:
+    def showing(self, frames: FrameSource) -> VideoClips:
         """Return other frames under the same names: reconstructions of these clips."""
         shape = self.frames.shape[1:]
         same = tuple(frames.shape[1:]) == tuple(shape)
-        return Clips(frames if same else Reconciled(frames, shape), self.ids, self.groups)
+        return VideoClips(frames if same else Reconciled(frames, shape), self.ids, self.groups)
 
 
 def _in_parts(

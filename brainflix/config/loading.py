@@ -210,11 +210,18 @@ def load_config(path: str | Path) -> Config:
 
 def load_layers(paths: Sequence[str | Path], overrides: Mapping[str, Any]) -> Config:
     """Validate configuration files laid over each other, and single values over all of them."""
+    if not paths:
+        raise ConfigError(
+            "there is no configuration",
+            expected="config.yaml in the working directory",
+            found="none",
+            remedy="name one: snakemake --configfile mine.yaml --cores 8 all",
+        )
     raw: dict[str, Any] = {}
     for path in paths:
         raw = merge(raw, anchored(read_yaml(path), Path(path).parent))
     where = " + ".join(map(str, paths)) or "the configuration"
-    return validate(merge(raw, overrides), where=where)
+    return validate(merge(raw, overrides or {}), where=where)
 
 
 def frozen_text(config: Config) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.artifacts.predictions import Vectors
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import DataError
 from brainflix.evaluation.pooling import mean_scores
@@ -70,7 +70,7 @@ def paired_difference(
 def paired(
     ours: Mapping[str, Scores],
     theirs: Mapping[str, Scores],
-    true: Clips,
+    true: VideoClips,
     options: EvaluationConfig,
 ) -> dict[str, Difference]:
     """Compare two systems on the same clips, metric by metric, with q over the metrics."""
@@ -100,7 +100,7 @@ def _same_rows(own: Scores, other: Scores) -> bool:
 def compare_clips(
     ours: Mapping[str, Mapping[str, Scores]],
     theirs: Mapping[str, Mapping[str, Scores]],
-    clips: Mapping[str, Clips],
+    clips: Mapping[str, VideoClips],
     options: EvaluationConfig,
 ) -> SystemComparison:
     """Compare two systems by the scores of their clips.
@@ -111,7 +111,7 @@ def compare_clips(
     ----------
     ours, theirs : mapping
         Subject to metric to scores.
-    clips : mapping of str to Clips
+    clips : mapping of str to VideoClips
         Subject to the clips it was shown.
     options : EvaluationConfig
     """

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.clips.store import FrameSource
 from brainflix.config.recipe import EvaluationConfig
 from brainflix.console import track
@@ -47,7 +47,7 @@ class TestClips:
     ----------
     study, subject : str
         Empty where there are none.
-    true : Clips
+    true : VideoClips
         The clips that were shown. Subjects who saw the same ones share the object.
     reconstructed : FrameSource of uint8, shape (clip, frame, height, width, 3)
         The system's, in the order of ``true``.
@@ -61,7 +61,7 @@ class TestClips:
 
     study: str
     subject: str
-    true: Clips
+    true: VideoClips
     reconstructed: FrameSource
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     other: FrameSource | None = None
@@ -108,7 +108,7 @@ def evaluate_clips(source: ClipsSource, scorer: Scorer, skipped: Mapping[str, st
     space = Space(scorer.models)
     scored: dict[str, ScoredSystem] = {}
     others: dict[str, dict[str, Scores]] = {}
-    clips: dict[str, Clips] = {}
+    clips: dict[str, VideoClips] = {}
     collapsed: dict[str, CollapseAudit] = {}
     vectors: dict[str, SubjectVectors] = {}
     scores: list[ClipScore] = []

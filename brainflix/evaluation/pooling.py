@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.config.recipe import EvaluationConfig
 from brainflix.evaluation.results import Entry
 from brainflix.statistics.bootstrap import SubjectScores, hierarchical_interval, independent_units
@@ -39,7 +39,7 @@ class SubjectMean:
 
 def over_subjects(
     scores: Mapping[str, Mapping[str, Scores]],
-    clips: Mapping[str, Clips],
+    clips: Mapping[str, VideoClips],
     options: EvaluationConfig,
 ) -> dict[str, SubjectMean]:
     """Summarise several subjects: the mean, with an interval over subjects and their clips.
@@ -48,7 +48,7 @@ def over_subjects(
     ----------
     scores : mapping
         Subject to metric to scores.
-    clips : mapping of str to Clips
+    clips : mapping of str to VideoClips
         Subject to the clips it was shown.
     options : EvaluationConfig
         Draws, confidence and seed.

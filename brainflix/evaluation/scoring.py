@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from brainflix.clips.clips import Clips, Feature, random_rows
+from brainflix.clips.clips import Feature, VideoClips, random_rows
 from brainflix.clips.store import Frames, FrameSource, take
 from brainflix.config.recipe import EvaluationConfig
 from brainflix.evaluation.baselines import grey_clip, repeated
@@ -49,7 +49,7 @@ class Scorer:
     models: MetricModels
     options: EvaluationConfig
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         """Return every metric's scores of one set of reconstructions.
 
         What metrics compute of single clips takes one pass over each set, and what they compute of
@@ -74,7 +74,9 @@ class Scorer:
                 found |= metric.score(true, predicted, pairs=pairs)
         return found
 
-    def constants(self, true: Clips, mean_training_clip: Frames) -> dict[str, dict[str, Scores]]:
+    def constants(
+        self, true: VideoClips, mean_training_clip: Frames
+    ) -> dict[str, dict[str, Scores]]:
         """Return the scores of the two baselines that are one clip for all."""
         clips = {
             "grey": grey_clip(true.frames.shape[1:]),
@@ -135,7 +137,7 @@ class ScoredSystem:
 
 def score_system(
     scorer: Scorer,
-    true: Clips,
+    true: VideoClips,
     predicted: FrameSource,
     baselines: Mapping[str, Baseline],
     system: str = "network",
@@ -148,7 +150,7 @@ def score_system(
     Parameters
     ----------
     scorer : Scorer
-    true : Clips
+    true : VideoClips
         The clips that were shown.
     predicted : FrameSource of uint8, shape (clip, frame, height, width, 3)
         In the order of ``true``.
@@ -183,7 +185,7 @@ def score_system(
     return ScoredSystem(entries, table, main)
 
 
-def _baseline_rows(true: Clips, seed: int) -> Any:
+def _baseline_rows(true: VideoClips, seed: int) -> Any:
     """Return the clips that baselines are scored on, None for all of them."""
     one = int(np.prod(true.frames.shape[1:]))
     count = max(2, _BASELINE_SAMPLES // one)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.artifacts.store import open_artifact, read_strings
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.clips.store import Frames, take
 from brainflix.errors import DataError
 from brainflix.evaluation.audits.splits import SplitAudit, split_audit
@@ -23,7 +23,7 @@ class StudyClips:
 
     Attributes
     ----------
-    test : Clips
+    test : VideoClips
         All test clips.
     train_ids : tuple of str
         Names of the training clips.
@@ -31,12 +31,12 @@ class StudyClips:
     audit : SplitAudit
     """
 
-    test: Clips
+    test: VideoClips
     train_ids: tuple[str, ...]
     mean_training_clip: Frames
     audit: SplitAudit
 
-    def subset(self, ids: Sequence[str], where: object) -> Clips:
+    def subset(self, ids: Sequence[str], where: object) -> VideoClips:
         """Return the named test clips in the order given.
 
         Raises
@@ -60,7 +60,7 @@ class StudyClips:
         rows = [place[name] for name in ids]
         labels = {name: tuple(column[k] for k in rows) for name, column in self.test.labels.items()}
         groups = tuple(self.test.groups[k] for k in rows)
-        return Clips(take(self.test.frames, rows), tuple(ids), groups, labels)
+        return VideoClips(take(self.test.frames, rows), tuple(ids), groups, labels)
 
 
 def read_study(path: Path) -> StudyClips:
@@ -83,7 +83,7 @@ def read_study(path: Path) -> StudyClips:
         }
         frames = file["frames"]
         return StudyClips(
-            Clips(frames[test], _at(ids, test), _at(groups, test), labels),
+            VideoClips(frames[test], _at(ids, test), _at(groups, test), labels),
             _at(ids, train),
             mean_clip(frames, train),
             split_audit(ids, splits, groups, frames),

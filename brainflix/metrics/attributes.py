@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.clips.store import blocks
 from brainflix.metrics.base import Metric, Note
 from brainflix.metrics.models import ClassProbabilities
@@ -14,7 +14,7 @@ from brainflix.statistics.chance import Scores, of_matrix
 class Attributes(Metric):
     """Whether classifiers see in the reconstruction what was shown, an attribute by attribute."""
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         of_predicted, of_true = self._probabilities(predicted), self._probabilities(true)
         scores = {}
         for attribute, probabilities in of_predicted.items():
@@ -31,10 +31,10 @@ class Attributes(Metric):
             )
         return scores
 
-    def _probabilities(self, clips: Clips) -> dict[str, ClassProbabilities]:
+    def _probabilities(self, clips: VideoClips) -> dict[str, ClassProbabilities]:
         return clips.kept("attributes", lambda: self._classified(clips))
 
-    def _classified(self, clips: Clips) -> dict[str, ClassProbabilities]:
+    def _classified(self, clips: VideoClips) -> dict[str, ClassProbabilities]:
         parts = [self.models.classify(clips.frames[rows]) for rows in blocks(clips.frames)]
         return {
             attribute: ClassProbabilities(

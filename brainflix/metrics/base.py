@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from brainflix.clips.clips import Clips, Feature
-from brainflix.metrics.models import MetricModels
+from brainflix.clips.clips import Feature, VideoClips
 from brainflix.metrics.pairwise import PairKernel, score_pairs
 from brainflix.statistics.chance import Scores
+
+if TYPE_CHECKING:
+    from brainflix.metrics.models import MetricModels
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,12 @@ class Metric(ABC):
         return {}
 
     @abstractmethod
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         """Return the scores by name.
 
         Parameters
         ----------
-        true, predicted : Clips
+        true, predicted : VideoClips
             Clip i of one belongs to clip i of the other.
         pairs : bool
             Whether to score each reconstruction against other clips too, for chance.
@@ -85,6 +87,6 @@ class PairMetric(Metric):
     kernel: ClassVar[type[PairKernel]]
     lower: ClassVar[bool] = False  # whether less is better
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         wanted = {type(self).kernel: {self.name: self.lower}}
         return score_pairs(wanted, true, predicted, pairs=pairs, seed=self.seed)

@@ -68,7 +68,8 @@ REQUIREMENTS: Mapping[str, Requirement] = {
         "needs the weights of LPIPS", "set evaluation.perceptual_model"
     ),
     "opencv": Requirement(
-        "needs OpenCV, whose numbers were published", "pip install 'brainflix[opencv]'"
+        "needs OpenCV, whose numbers were published",
+        "pip install -c constraints.txt 'brainflix[opencv]'",
     ),
 }
 

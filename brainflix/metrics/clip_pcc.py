@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.metrics.base import Note
 from brainflix.metrics.image_embedding import EmbeddingMetric
 from brainflix.metrics.video_similarity import video_similarity
@@ -23,14 +23,14 @@ class _ClipPcc(EmbeddingMetric):
     name: ClassVar[str]
     words: ClassVar[str]
 
-    def consistency(self, predicted: Clips) -> Floats:
+    def consistency(self, predicted: VideoClips) -> Floats:
         """Return the mean cosine of neighbouring frames, (clip,); 1 for a single frame."""
         rows = self.frame_embeddings(predicted).astype(np.float64)
         if rows.shape[1] < 2:
             return np.ones(len(rows))
         return np.asarray(np.einsum("nfd,nfd->nf", rows[:, :-1], rows[:, 1:]).mean(axis=1))
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         own = self.consistency(predicted)
         # nothing of the true clip enters: every pairing scores the same
         others = np.repeat(own[:, None], len(own), axis=1) if pairs else None
@@ -60,7 +60,7 @@ class ClipPccAllPairs(_ClipPcc):
     name = "clip-pcc@all-pairs"
     words = "The mean cosine of the CLIP embeddings of all pairs of predicted frames (NEURONS)."
 
-    def consistency(self, predicted: Clips) -> Floats:
+    def consistency(self, predicted: VideoClips) -> Floats:
         """Return the mean cosine of two different frames, (clip,); 1 for a single frame."""
         rows = self.frame_embeddings(predicted).astype(np.float64)
         count = rows.shape[1]
@@ -76,7 +76,7 @@ class ClipPccGated(_ClipPcc):
 
     name = "clip-pcc@gated"
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         own = self.consistency(predicted)
         similarity, source = video_similarity(self, true, predicted)
         matrix = np.where(similarity > GATE, own[:, None], 0.0)

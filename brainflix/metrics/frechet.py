@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.errors import DataError
 from brainflix.metrics.base import Metric, Note
 from brainflix.statistics.chance import Scores
@@ -58,7 +58,7 @@ def _roots(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64
 class FrechetVideoDistance(Metric):
     """Frechet distance between the sets of true and reconstructed clips."""
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         embed = self.models.require("video_features")
         x, y = (clips.seen("video", embed) for clips in (true, predicted))
         facts = {"dimensions": int(x.shape[1]), "clips": len(x)}

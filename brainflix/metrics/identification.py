@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips, Feature, Frames, check_clips, shrink
+from brainflix.clips.clips import Feature, Frames, VideoClips, check_clips, shrink
 from brainflix.errors import DataError
 from brainflix.metrics.base import Metric, Note
 from brainflix.metrics.image_embedding import EmbeddingMetric
@@ -103,10 +103,10 @@ class PairwiseIdentification(Metric):
     space: ClassVar[str]
 
     @abstractmethod
-    def similarity(self, true: Clips, predicted: Clips) -> Floats:
+    def similarity(self, true: VideoClips, predicted: VideoClips) -> Floats:
         """Return how alike every prediction and every clip are, (prediction, clip)."""
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         similarity = self.similarity(true, predicted)
         matrix = identification_pairs(similarity)
         nearest = len(np.unique(similarity.argmax(axis=1)))  # few where the set has collapsed
@@ -121,10 +121,10 @@ class NWayIdentification(Metric):
     blind: ClassVar[str]  # what that does not see
 
     @abstractmethod
-    def similarity(self, true: Clips, predicted: Clips) -> Floats:
+    def similarity(self, true: VideoClips, predicted: VideoClips) -> Floats:
         """Return how alike every prediction and every clip are, (prediction, clip)."""
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         matrix = identification_matrix(self.similarity(true, predicted), self.ways)
         name = f"{self.ways}way-identification@{self.space}"
         return {name: of_matrix(matrix, pairs, ways=self.ways)}
@@ -148,7 +148,7 @@ class _PixelSpace(Metric):
     def features(self) -> Mapping[str, Feature]:
         return {"small": small}
 
-    def similarity(self, true: Clips, predicted: Clips) -> Floats:
+    def similarity(self, true: VideoClips, predicted: VideoClips) -> Floats:
         """Return the correlation of all pixels of every pair of clips."""
         return pixel_correlation_pairs(
             true.feature("small", small), predicted.feature("small", small)
@@ -158,7 +158,7 @@ class _PixelSpace(Metric):
 class _ClipSpace(EmbeddingMetric):
     space: ClassVar[str] = "clip"
 
-    def similarity(self, true: Clips, predicted: Clips) -> Floats:
+    def similarity(self, true: VideoClips, predicted: VideoClips) -> Floats:
         """Return the cosine of the CLIP embeddings of every pair of clips."""
         return self.clip_similarity(true, predicted)
 
@@ -166,7 +166,7 @@ class _ClipSpace(EmbeddingMetric):
 class _LatentSpace(Metric):
     space: ClassVar[str] = "latent"
 
-    def similarity(self, true: Clips, predicted: Clips) -> Floats:
+    def similarity(self, true: VideoClips, predicted: VideoClips) -> Floats:
         """Return the correlation of a VAE's latents of every pair of clips."""
         encode = self.models.require("latents")
         x, y = (clips.seen("latents", encode) for clips in (true, predicted))
@@ -176,7 +176,7 @@ class _LatentSpace(Metric):
 class _MotionSpace(MotionEnergyMetric):
     space: ClassVar[str] = "motion"
 
-    def similarity(self, true: Clips, predicted: Clips) -> Floats:
+    def similarity(self, true: VideoClips, predicted: VideoClips) -> Floats:
         """Return the correlation of motion energies of every pair of clips."""
         return self.energy_similarity(true, predicted)
 

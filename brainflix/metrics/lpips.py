@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.errors import ModelError
 from brainflix.metrics.base import Metric, Note
-from brainflix.metrics.models import ClipDistance
 from brainflix.metrics.pairwise import score_pairs
 from brainflix.statistics.chance import Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from brainflix.metrics.models import ClipDistance
 
 Floats = NDArray[np.float64]
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -160,7 +161,7 @@ class _LpipsKernel:
 class Lpips(Metric):
     """LPIPS, the mean over frames, where its weights are given."""
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         compare = self.models.require("perceptual_distance")
         kernel = _LpipsKernel(compare)
         return score_pairs(

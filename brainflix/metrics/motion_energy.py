@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips, Feature, shrink
+from brainflix.clips.clips import Feature, VideoClips, shrink
 from brainflix.metrics.base import Metric, Note
 from brainflix.metrics.colour import luma
 from brainflix.metrics.similarity import correlation_pairs
@@ -134,7 +134,7 @@ class BrightnessMetric(Metric):
     def features(self) -> Mapping[str, Feature]:
         return {"brightness": brightness}
 
-    def brightness(self, clips: Clips) -> Singles:
+    def brightness(self, clips: VideoClips) -> Singles:
         """Return luma, (clip, frame, height, width)."""
         return clips.feature("brightness", brightness)
 
@@ -142,7 +142,7 @@ class BrightnessMetric(Metric):
 class MotionEnergyMetric(BrightnessMetric):
     """A metric of motion energies."""
 
-    def energy_similarity(self, true: Clips, predicted: Clips) -> NDArray[np.float64]:
+    def energy_similarity(self, true: VideoClips, predicted: VideoClips) -> NDArray[np.float64]:
         """Return r over channels of log energies, (prediction, clip), channels standardised.
 
         Mean and deviation of a channel are those over the true clips: what all clips have in common
@@ -160,7 +160,7 @@ class MotionEnergyMetric(BrightnessMetric):
 class MotionEnergy(MotionEnergyMetric):
     """Correlation of motion energies with the true clip's."""
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         matrix = self.energy_similarity(true, predicted)
         return {"motion-energy": of_matrix(matrix, pairs)}
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.errors import DataError
 from brainflix.metrics.base import Metric, Note
 from brainflix.statistics.chance import Scores, of_matrix
@@ -218,7 +218,7 @@ class NWayClassification(Metric):
     unit: ClassVar[str]  # "frame" or "video"
     rule: ClassVar[str]
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         k, key = self.true_classes, f"{self.unit}_logits"
         model = self.models.require(key)
         x, y = (clips.seen(key, model).astype(np.float64) for clips in (true, predicted))

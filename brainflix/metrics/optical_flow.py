@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips, random_rows
+from brainflix.clips.clips import VideoClips, random_rows
 from brainflix.clips.store import threaded
 from brainflix.metrics.base import Metric, Note
 from brainflix.metrics.motion_energy import SIDE, BrightnessMetric
@@ -78,7 +78,7 @@ def agreement_pairs(predicted: Singles, true: Singles, floor: float) -> Floats:
 class FlowAgreement(BrightnessMetric):
     """Agreement of optical flow fields in direction and length."""
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         x, y = (
             clips.derived("flow", self.brightness(clips), optical_flow)
             for clips in (true, predicted)
@@ -147,7 +147,7 @@ def _end_point_errors(
 class EndPointError(Metric):
     """Mean end-point error of Farneback's optical flow, as published."""
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         frames, height, width = true.frames.shape[1:4]
         n, pixels = len(true), max(1, frames - 1) * height * width
         # as many clips as fit the budget for computing flow, all or some drawn at random
@@ -171,7 +171,7 @@ class EndPointError(Metric):
         scores = assembled(parts, layout, count, lower=True)
         return {"epe": replace(scores, facts={**scores.facts, **facts}, rows=rows)}
 
-    def _scored_clips(self, true: Clips, count: int) -> NDArray[np.int64]:
+    def _scored_clips(self, true: VideoClips, count: int) -> NDArray[np.int64]:
         """Draw clips; baselines of a subset take those whose true flow is already known."""
         known = [k for k in range(len(true)) if true.remembers("farneback", k)]
         if len(known) >= count:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.clips.store import FrameSource, blocks, threaded
 from brainflix.statistics.chance import PairBlocks, Scores, block_sample
 
@@ -45,7 +45,7 @@ Wanted = Mapping[Any, Mapping[str, bool]]  # kernel classes, or functions that m
 
 
 def score_pairs(
-    wanted: Wanted, true: Clips, predicted: Clips, *, pairs: bool, seed: int
+    wanted: Wanted, true: VideoClips, predicted: VideoClips, *, pairs: bool, seed: int
 ) -> dict[str, Scores]:
     """Compute several kernels in one pass over the clips.
 
@@ -53,7 +53,7 @@ def score_pairs(
     ----------
     wanted : mapping
         Kernel to its metrics' names, each with whether less is better.
-    true, predicted : Clips
+    true, predicted : VideoClips
     pairs : bool
         Whether to score each reconstruction against other clips too.
     seed : int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.metrics.base import Note
 from brainflix.metrics.image_embedding import EmbeddingMetric
 from brainflix.statistics.chance import Scores
@@ -13,7 +13,7 @@ from brainflix.statistics.chance import Scores
 class RetrievalRank(EmbeddingMetric):
     """Rank of the true clip among all test clips by CLIP."""
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         from scipy.stats import rankdata
 
         similarity = self.clip_similarity(true, predicted)

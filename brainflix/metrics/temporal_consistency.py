@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.metrics.base import Note
 from brainflix.metrics.image_embedding import EmbeddingMetric
 from brainflix.metrics.motion_energy import BrightnessMetric
@@ -40,7 +40,7 @@ def relative(predicted: Floats, true: Floats, floor: float) -> Floats:
 class TemporalConsistency(BrightnessMetric):
     """How alike reconstruction and true clip are in how much they change from frame to frame."""
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         x, y = (change(self.brightness(clips)) for clips in (true, predicted))
         matrix = relative(y, x, STILL)
         return {
@@ -68,12 +68,12 @@ class TemporalConsistency(BrightnessMetric):
 class ClipTemporalConsistency(EmbeddingMetric):
     """How alike reconstruction and true clip are in how much CLIP sees change between frames."""
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         x, y = (self._change(clips) for clips in (true, predicted))
         matrix = relative(y, x, STILL_EMBEDDING)
         return {"temporal-consistency@clip": of_matrix(matrix, pairs)}
 
-    def _change(self, clips: Clips) -> Floats:
+    def _change(self, clips: VideoClips) -> Floats:
         rows = self.frame_embeddings(clips).astype(np.float64)  # (clip, frame, dim)
         if rows.shape[1] < 2:
             return np.zeros(len(rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.metrics.base import Metric, Note
 from brainflix.metrics.similarity import cosine_pairs
 from brainflix.statistics.chance import Scores, of_matrix
@@ -13,7 +13,7 @@ from brainflix.statistics.chance import Scores, of_matrix
 Floats = NDArray[np.float64]
 
 
-def video_similarity(metric: Metric, true: Clips, predicted: Clips) -> tuple[Floats, str]:
+def video_similarity(metric: Metric, true: VideoClips, predicted: VideoClips) -> tuple[Floats, str]:
     """Return the cosine of video features of every pair, and which model's features they are.
 
     Without a model of videos they are the mean of CLIP's embeddings of the frames.
@@ -30,7 +30,7 @@ def video_similarity(metric: Metric, true: Clips, predicted: Clips) -> tuple[Flo
 class VideoCosine(Metric):
     """Cosine of video features with the true clip's, as VIFI-CLIP is used."""
 
-    def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+    def score(self, true: VideoClips, predicted: VideoClips, *, pairs: bool) -> dict[str, Scores]:
         matrix, source = video_similarity(self, true, predicted)
         return {"vifi@cosine": of_matrix(matrix, pairs, features=source)}
 

@@ -192,6 +192,10 @@ def test_what_the_stages_would_refuse_fails_by_configuration(capsys, study, tmp_
     path = tmp_path / "c.yaml"
     path.write_text(yaml.safe_dump(configuration))
     assert brainflix("check", "mine", "--config", path, "--quick", "--json") == 2
+    assert "none.nii.gz" in capsys.readouterr().err  # an atlas that is missing is refused at once
+    labels = nib.Nifti1Image(np.ones((2, 2, 2), np.int16), np.eye(4))
+    nib.save(labels, tmp_path / "none.nii.gz")  # one of another grid is a problem among others
+    assert brainflix("check", "mine", "--config", path, "--quick", "--json") == 2
     (found,) = json.loads(capsys.readouterr().out)
     failing = "\n".join(texts(found, "fails"))
     for words in (

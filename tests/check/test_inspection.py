@@ -33,7 +33,7 @@ def test_an_artifact_on_one_screen(cleaned, capsys):
     assert len(lines) <= 50
     assert max(map(len, lines)) <= 200
     for words in (
-        "cleaned, whole",
+        "cleaned, complete",
         "the stage clean",
         "that of this installation",
         "cleaning.detrend_order: 4",

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from brainflix.clips.clips import Clips, random_rows
+from brainflix.clips.clips import VideoClips, random_rows
 from brainflix.clips.store import FrameStore, blocks, take
 from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import DataError
@@ -91,8 +91,8 @@ def test_views_take_no_memory(frames: np.ndarray) -> None:
     assert set(random_rows(50, 8, 3)) <= set(random_rows(50, 20, 3))
 
 
-def clips(frames: object) -> Clips:
-    return Clips(frames, tuple("abcdefg"), tuple("uuvvwwx"))
+def clips(frames: object) -> VideoClips:
+    return VideoClips(frames, tuple("abcdefg"), tuple("uuvvwwx"))
 
 
 OPTIONS = EvaluationConfig(permutations=199, bootstrap=199)
@@ -149,7 +149,7 @@ def test_systems_are_set_beside_each_other(frames: np.ndarray) -> None:
     compared = paired(found["good"].scores, found["bad"].scores, true, OPTIONS)
     assert compared["mse"].difference < 0 < compared["psnr"].difference
     assert compared["mse"].p == compared["psnr"].p > 1 / 8  # four groups, sixteen flips
-    alone = Clips(frames, true.ids, true.ids)
+    alone = VideoClips(frames, true.ids, true.ids)
     compared = paired(found["good"].scores, found["bad"].scores, alone, OPTIONS)
     assert {compared[name].better for name in ("mse", "psnr")} == {"this"}
     backwards = paired(found["bad"].scores, found["good"].scores, alone, OPTIONS)
@@ -199,7 +199,10 @@ def test_clips_are_read_a_few_at_a_time_and_seldom(monkeypatch: pytest.MonkeyPat
     names = tuple(map(str, range(24)))
     metrics, _ = usable([name.replace("50way", "3way") for name in MODEL_FREE], MetricModels())
     found = score_system(
-        Scorer(metrics, MetricModels(), OPTIONS), Clips(watched[0], names, names), watched[1], {}
+        Scorer(metrics, MetricModels(), OPTIONS),
+        VideoClips(watched[0], names, names),
+        watched[1],
+        {},
     )
     assert found.entries["ssim@rgb"].notes["sampled_pairs"] == 24 * 3
     assert found.entries["epe"].n == 5

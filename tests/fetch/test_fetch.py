@@ -288,10 +288,13 @@ def test_a_refused_file_is_named_and_the_others_are_fetched(server, tmp_path, co
 
 
 def test_a_server_that_always_drops_is_given_up(server, tmp_path):
-    server.faults[BIG] = [500] * module.ATTEMPTS
+    server.faults[BIG] = ["drops"] + [500] * module.ATTEMPTS
     with pytest.raises(FetchError, match="connection fails again and again"):
         run(server, tmp_path)
+    server.requests.clear()
     run(server, tmp_path)
+    (asked,) = [asked for key, asked in server.requests if key == BIG]
+    assert asked is not None  # what came before is not thrown away
     assert on_disk(tmp_path) == WANTED
 
 

@@ -10,7 +10,7 @@ import pytest
 from skimage.color import rgb2gray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from brainflix.clips.clips import Clips, even_frames
+from brainflix.clips.clips import VideoClips, even_frames
 from brainflix.errors import ConfigError, DataError
 from brainflix.metrics.catalogue import MODEL_FREE, lookup, usable, why_skipped
 from brainflix.metrics.colour import luma
@@ -146,9 +146,9 @@ REFERENCES: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
-def as_clips(frames: Array) -> Clips:
+def as_clips(frames: Array) -> VideoClips:
     names = tuple(str(k) for k in range(len(frames)))
-    return Clips(frames, names, names)
+    return VideoClips(frames, names, names)
 
 
 @pytest.mark.parametrize("case", edge_cases())
@@ -226,7 +226,7 @@ def test_without_opencv_its_metrics_are_skipped_with_the_remedy(
     chosen, skipped = usable(MODEL_FREE, models)
     assert skipped == ["hue@cosine", "epe"]
     assert "hue@centred" in chosen
-    assert "pip install 'brainflix[opencv]'" in why_skipped("epe", models)
+    assert "'brainflix[opencv]'" in why_skipped("epe", models)
     clips = as_clips(noise(2, 2, 16, 16))
     for name in skipped:
         with pytest.raises(ConfigError, match="needs OpenCV") as raised:

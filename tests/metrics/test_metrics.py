@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from brainflix.clips.clips import Clips, even_frames, reconcile
+from brainflix.clips.clips import VideoClips, even_frames, reconcile
 from brainflix.errors import ConfigError, DataError
 from brainflix.evaluation.baselines import grey_clip, mean_clip, repeated
 from brainflix.metrics.catalogue import FAMILIES, lookup, note, usable
@@ -161,12 +161,12 @@ class Painter:
         return {"colour": ClassProbabilities(self.names, softmax(means))}
 
 
-def coloured(channels: list[int], labels: dict[str, tuple[str, ...]] | None = None) -> Clips:
+def coloured(channels: list[int], labels: dict[str, tuple[str, ...]] | None = None) -> VideoClips:
     frames = np.full((len(channels), 2, 8, 8, 3), 20, dtype=np.uint8)
     for k, channel in enumerate(channels):
         frames[k, ..., channel] = 200
     ids = tuple(f"clip{k}" for k in range(len(channels)))
-    return Clips(frames, ids, ("run",) * len(ids), labels or {})
+    return VideoClips(frames, ids, ("run",) * len(ids), labels or {})
 
 
 def test_attributes_are_scored_against_the_studys_labels() -> None:
@@ -244,7 +244,7 @@ def test_identification_in_clip_space_knows_a_collapsed_set() -> None:
 def test_large_sets_sample_the_pairs_of_ssim(monkeypatch: pytest.MonkeyPatch) -> None:
     from brainflix.metrics import pairwise as module
 
-    true = Clips(smooth(12, 1, 8), tuple(map(str, range(12))), ("g",) * 12)
+    true = VideoClips(smooth(12, 1, 8), tuple(map(str, range(12))), ("g",) * 12)
     predicted = true.showing(smooth(12, 1, 8, seed=2))
     full = lookup("ssim@rgb")(MetricModels()).score(true, predicted, pairs=True)["ssim@rgb"]
     monkeypatch.setattr(module, "_AFFORDABLE", 0)
@@ -262,11 +262,11 @@ def test_large_sets_sample_the_pairs_of_ssim(monkeypatch: pytest.MonkeyPatch) ->
 def test_clips_refuse_what_does_not_fit_together() -> None:
     frames = noise(2, 1, 8, 8)
     with pytest.raises(DataError, match="groups needs one entry for each clip"):
-        Clips(frames, ("a", "b"), ("g",))
+        VideoClips(frames, ("a", "b"), ("g",))
     with pytest.raises(DataError, match="not clips"):
-        Clips(frames[..., :2], ("a", "b"), ("g", "g"))
+        VideoClips(frames[..., :2], ("a", "b"), ("g", "g"))
     with pytest.raises(DataError, match="too few clips"):
-        Clips(frames[:1], ("a",), ("g",))
+        VideoClips(frames[:1], ("a",), ("g",))
     with pytest.raises(DataError, match="differ in shape"):
         ssim(noise(2, 1, 8, 8), noise(2, 1, 8, 9), RGB)
 

@@ -12,7 +12,7 @@ import torch
 from scipy.linalg import sqrtm
 from support.tiny_models import save_classifier, save_clip
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.components import Kind
 from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import ConfigError, DataError, ModelError
@@ -36,9 +36,9 @@ def noise(n: int, frames: int = 3, size: int = 16, seed: int = 0) -> np.ndarray:
     return rng.integers(0, 256, (n, frames, size, size, 3), dtype=np.uint8)
 
 
-def as_clips(frames: np.ndarray) -> Clips:
+def as_clips(frames: np.ndarray) -> VideoClips:
     names = tuple(str(k) for k in range(len(frames)))
-    return Clips(frames, names, names)
+    return VideoClips(frames, names, names)
 
 
 def units(frames: np.ndarray) -> np.ndarray:
@@ -361,7 +361,9 @@ def test_an_extension_adds_a_metric(monkeypatch: pytest.MonkeyPatch) -> None:
     class Brightness(Metric):
         needs = ("latents",)
 
-        def score(self, true: Clips, predicted: Clips, *, pairs: bool) -> dict[str, Scores]:
+        def score(
+            self, true: VideoClips, predicted: VideoClips, *, pairs: bool
+        ) -> dict[str, Scores]:
             return {"brightness": Scores(predicted.frames[:].mean(axis=(1, 2, 3, 4)))}
 
         @classmethod

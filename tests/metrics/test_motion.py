@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from brainflix.clips.clips import Clips, shrink
+from brainflix.clips.clips import VideoClips, shrink
 from brainflix.metrics.catalogue import lookup
 from brainflix.metrics.models import MetricModels
 from brainflix.metrics.motion_energy import DIRECTIONS, GRID, brightness, motion_energy
@@ -35,9 +35,9 @@ def moving(speeds: list[tuple[float, float]], size: int = 32, frames: int = 6) -
     return np.rint(np.repeat(np.array(clips)[..., None], 3, axis=-1)).astype(np.uint8)
 
 
-def as_clips(frames: np.ndarray) -> Clips:
+def as_clips(frames: np.ndarray) -> VideoClips:
     names = tuple(str(k) for k in range(len(frames)))
-    return Clips(frames, names, names)
+    return VideoClips(frames, names, names)
 
 
 def score(name: str, true: np.ndarray, predicted: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.errors import ConfigError, DataError
 from brainflix.metrics.catalogue import lookup, note, usable, why_skipped
 from brainflix.metrics.identification import identification_matrix
@@ -112,9 +112,9 @@ def test_identification_equals_enumeration(ways: int) -> None:
     np.testing.assert_allclose(identification_matrix(np.ones((6, 6)), ways), 1 / ways)
 
 
-def clips(n: int = 8, seed: int = 0) -> Clips:
+def clips(n: int = 8, seed: int = 0) -> VideoClips:
     frames = np.random.default_rng(seed).integers(0, 256, (n, 3, 8, 8, 3), dtype=np.uint8)
-    return Clips(frames, tuple(map(str, range(n))), ("g",) * n)
+    return VideoClips(frames, tuple(map(str, range(n))), ("g",) * n)
 
 
 def stripes(frames: np.ndarray) -> np.ndarray:

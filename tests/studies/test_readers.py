@@ -36,7 +36,7 @@ def test_each_reader_names_its_options(name):
 
 def test_a_reader_is_imported_when_its_name_is_used():
     code = (
-        "import sys; from brainflix.studies.readers import READERS\n"
+        "import sys; from brainflix.components import READERS; import brainflix.studies.readers\n"
         "readers = {READERS.module(name) for name in READERS}\n"
         "assert not readers & set(sys.modules), readers & set(sys.modules)\n"
         "READERS['mosaic']\n"
@@ -96,7 +96,7 @@ def test_an_extension_enters_a_reader_of_its_own():
     complains(lambda: open_study(source("ten_clips", a=1)), "options.a", error=ConfigError)
     for taken in ("ten_clips", "bids"):
         with pytest.raises(ValueError, match="twice"):
-            READERS.register(taken)(TenClips)
+            READERS.register(taken)(StudyForms)
 
 
 def test_code_of_readers_concerns_only_the_studies_that_use_them():

@@ -23,7 +23,7 @@ SUBJECTS = ("films/sub-01", "films/sub-02")
 COMMAND = (
     str(Path(sys.executable).parent / "snakemake"),
     *("--snakefile", str(ROOT / "Snakefile")),
-    *("--configfile", str(ROOT / "tests/configs/micro.yaml")),
+    *("--configfile", str(ROOT / "configs/micro.yaml")),
     *("--cores", "2"),
 )
 ENVIRONMENT = os.environ | {

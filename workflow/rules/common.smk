@@ -40,12 +40,12 @@ def one_of(names):
 # or in the working directory, and over them what --config says
 
 NAMED = [str(path) for path in workflow.overwrite_configfiles]
-DEFAULT = next((p for p in (Path("config.yaml"), Path(workflow.basedir, "config.yaml")) if p.is_file()), None)
-CONFIG = or_stop(
-    load_layers,
-    NAMED or ([str(DEFAULT)] if DEFAULT else []),
-    dict(workflow.config_settings.config or {}),
-)
+DEFAULT = [
+    str(path)
+    for path in (Path("config.yaml"), Path(workflow.basedir, "config.yaml"))
+    if path.is_file()
+]
+CONFIG = or_stop(load_layers, NAMED or DEFAULT[:1], workflow.config_settings.config)
 CONFIG_FILE = frozen_path(CONFIG)
 LAYOUT = Layout(CONFIG)
 RESULTS = LAYOUT.results

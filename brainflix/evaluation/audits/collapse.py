@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.errors import DataError
 from brainflix.evaluation.audits.nearness import Space, nearest
 from brainflix.evaluation.audits.splits import digests
@@ -99,7 +99,7 @@ def collapse(predicted: NDArray[Any], true: NDArray[Any], space: str) -> Collaps
     return CollapseAudit(space, n, *ranks, distinct, expected, ratio, collapsed)
 
 
-def collapse_audit(true: Clips, predicted: Clips, space: Space) -> CollapseAudit:
+def collapse_audit(true: VideoClips, predicted: VideoClips, space: Space) -> CollapseAudit:
     """Return :func:`collapse` of clips, with the reconstructions that are copies."""
     found = collapse(space.rows(predicted), space.rows(true), space.name)
     made, shown = digests(predicted.frames), digests(true.frames)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips, even_frames
+from brainflix.clips.clips import VideoClips, even_frames
 from brainflix.clips.store import Frames
 from brainflix.errors import DataError
 from brainflix.evaluation.baselines import thumbnails
@@ -73,7 +73,7 @@ class Space:
         self._embed = models.image_embedding
         self.name = PIXELS if self._embed is None else "clip"
 
-    def rows(self, clips: Clips) -> NDArray[np.float32]:
+    def rows(self, clips: VideoClips) -> NDArray[np.float32]:
         """Return a row for each clip, (clip, dim); computed once for one set of clips."""
         if self._embed is None:
             return clips.feature("thumbnails", small_rows)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.clips.store import FrameSource, FrameStore, threaded
 from brainflix.console import announce, track
 from brainflix.errors import DataError, VideoError
@@ -93,14 +93,14 @@ class SubjectStores:
 
     Attributes
     ----------
-    true : Clips
+    true : VideoClips
     predicted : FrameSource
         The reconstructions.
     others : dict of str to FrameSource
         "oracle", "against".
     """
 
-    true: Clips
+    true: VideoClips
     predicted: FrameSource
     others: Mapping[str, FrameSource] = field(default_factory=dict)
 
@@ -204,7 +204,7 @@ def _by_subject(
     inputs: OpenedClips, stores: Mapping[str, tuple[FrameStore, NDArray[np.int64]]]
 ) -> dict[str, SubjectStores]:
     """Sort pairs by subject; subjects who saw the same clips share what is computed from them."""
-    shared: dict[tuple[Any, ...], Clips] = {}
+    shared: dict[tuple[Any, ...], VideoClips] = {}
     subjects = {}
     for subject in inputs.subjects:
         chosen = [k for k, pair in enumerate(inputs.pairing.pairs) if pair.subject == subject]
@@ -219,7 +219,7 @@ def _by_subject(
         ids = tuple(inputs.pairing.pairs[k].clip for k in chosen)
         groups = tuple(inputs.groups[k] for k in chosen)
         key = (ids, groups, stores["true"][1][chosen].tobytes())
-        true = shared.setdefault(key, Clips(frames["true"], ids, groups))
+        true = shared.setdefault(key, VideoClips(frames["true"], ids, groups))
         others = {role: frames[role] for role in inputs.others}
         subjects[subject] = SubjectStores(true, frames["reconstructed"], others)
     return subjects

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from brainflix.clips.clips import Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.clips.store import FrameSource, take
 from brainflix.console import announce
 from brainflix.evaluation.audits.nearness import (
@@ -111,9 +111,9 @@ class FolderSource:
     def __init__(self, request: EvaluationRequest, opened: OpenedClips, clips: LoadedClips) -> None:
         self.request, self.opened, self.clips = request, opened, clips
         self.other = request.against or ""
-        self.training: Clips | None = None
+        self.training: VideoClips | None = None
         if clips.training is not None and len(clips.training) > 1:
-            self.training = Clips(clips.training, clips.training_ids, clips.training_ids)
+            self.training = VideoClips(clips.training, clips.training_ids, clips.training_ids)
 
     def subjects(self, scorer: Scorer, space: Space) -> Iterator[tuple[str, TestClips]]:
         """Yield each subject's clips with the baselines that can be made from them."""

@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import io
-import itertools
 import os
 import pickle
 import struct
@@ -17,7 +16,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from brainflix.errors import StudyError
-from brainflix.formats import trial_rows
 from brainflix.formats.arrays import open_rows, read_array
 from brainflix.formats.pickle import read_object_npy, read_pickle
 
@@ -348,47 +346,3 @@ def test_safetensors(tmp_path):
     last = "a" if whole.index(b'"a"') > whole.index(b'"b"') else "b"
     with pytest.raises(StudyError):
         read_array(tmp_path / "a.safetensors", last)
-
-
-# Axes in any order
-
-
-@pytest.mark.parametrize("axes", list(itertools.permutations(("clip", "repeat", "voxel"))))
-@pytest.mark.parametrize("suffix", [".npy", ".h5", ".mat"])
-@pytest.mark.parametrize("small", [False, True])
-def test_rows_of_any_order_of_axes(tmp_path, monkeypatch, axes, suffix, small):
-    if small:
-        monkeypatch.setattr(trial_rows, "BLOCK", 20)
-        monkeypatch.setattr(trial_rows, "HELD", 20)
-    values = np.random.default_rng(0).standard_normal((5, 3, 7)).astype(np.float32)
-    values[2, 1] = np.nan
-    stored = values.transpose([("clip", "repeat", "voxel").index(axis) for axis in axes])
-    path, key = tmp_path / f"a{suffix}", None if suffix == ".npy" else "x"
-    if suffix == ".npy":
-        np.save(path, stored)
-    elif suffix == ".h5":
-        with h5py.File(path, "w") as file:
-            file["x"] = stored
-    else:
-        with h5py.File(path, "w", userblock_size=512) as file:
-            file["x"] = stored.T
-        with open(path, "r+b") as stream:
-            stream.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
-    rows = trial_rows.TrialRows(open_rows(path, key), axes, "here")
-    assert (rows.lead, len(rows), rows.n_voxels) == ((5, 3), 15, 7)
-    wanted = np.array([14, 0, 7, 7])
-    np.testing.assert_array_equal(rows.take(wanted), values.reshape(15, 7)[wanted])
-    assert np.flatnonzero(~rows.recorded()).tolist() == [7]
-
-
-@pytest.mark.parametrize("suffix", [".npy", ".h5"])
-def test_an_array_with_its_voxels_first(tmp_path, suffix):
-    values = LARGE[:40, :6]
-    if suffix == ".npy":
-        np.save(tmp_path / "a.npy", values)
-    else:
-        with h5py.File(tmp_path / "a.h5", "w") as file:
-            file["x"] = values
-    rows = open_rows(tmp_path / f"a{suffix}", None if suffix == ".npy" else "x")
-    taken = trial_rows.TrialRows(rows, ("voxel", "trial"), "here")
-    np.testing.assert_array_equal(taken.take(np.array([5, 2])), values.T[[5, 2]])
