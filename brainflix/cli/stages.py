@@ -31,7 +31,9 @@ from brainflix.config.recipe import NodeConfig
 if TYPE_CHECKING:
     from brainflix.generation.sources import Connection
 
-PathName = Annotated[str, typer.Option("--path", help="The decoding path; by default the main one.")]
+PathName = Annotated[
+    str, typer.Option("--path", help="The decoding path; by default the main one.")
+]
 
 
 @app.command(rich_help_panel=STAGES)
@@ -56,9 +58,7 @@ def encode(
     require(target, layout.config.targets, "target")
     from brainflix.targets import stage
 
-    stage.encode(
-        layout.stimuli(study), layout.config.targets[target], layout.target(study, target)
-    )
+    stage.encode(layout.stimuli(study), layout.config.targets[target], layout.target(study, target))
 
 
 @app.command(rich_help_panel=STAGES)

@@ -48,7 +48,8 @@ def read_training_set(
         with open_artifact(path, "stimuli") as file:
             frames[study] = file["frames"][np.flatnonzero(kept)]
         values[study] = {
-            name: read_target(target, every)[kept] for name, target in targets.get(study, {}).items()
+            name: read_target(target, every)[kept]
+            for name, target in targets.get(study, {}).items()
         }
     return TrainingSet(clips, frames, values, trials)
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from brainflix.clips.store import FrameSource
 from brainflix.evaluation.results import Results
 from brainflix.evaluation.wording import ATTRIBUTE, metric_order
-from brainflix.report.drawing.voxels import VoxelSummary
+
+if TYPE_CHECKING:
+    from brainflix.report.drawing.voxels import VoxelSummary
 
 SHOWN = "shown"  # the true clip, among the systems of a gallery
 _RANKING = ("identification@clip", "identification@pixel", "ssim@rgb", "psnr")

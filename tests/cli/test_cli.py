@@ -248,7 +248,10 @@ def test_the_log_holds_everything_and_the_terminal_the_message(tmp_path):
 
 
 def test_a_defect_keeps_its_traceback_and_ends_with_exit_code_1(tmp_path):
-    code = "from brainflix import config; from brainflix.cli import main as cli; config.load_config = None; cli.main()"
+    code = (
+        "from brainflix import config; from brainflix.cli import main as cli; "
+        "config.load_config = None; cli.main()"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code, "validate"], capture_output=True, text=True, cwd=tmp_path
     )

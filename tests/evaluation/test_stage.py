@@ -266,16 +266,16 @@ def test_classifiers_average_over_frames_and_stack_them_frame_first(models: Path
 
 
 def test_judges_take_each_attribute_from_the_first_that_knows_it(models: Path) -> None:
-    judges = load_models(options(models))
+    models = load_models(options(models))
     frames = np.random.default_rng(1).integers(0, 256, (2, 8, 32, 32, 3), dtype=np.uint8)
-    verdicts = judges.classify(frames)
+    verdicts = models.classify(frames)
     assert [*verdicts] == ["background", "colour", "motion", "object"]
-    from_frames = judges.attribute_classifiers[0](frames)["object"]
+    from_frames = models.attribute_classifiers[0](frames)["object"]
     np.testing.assert_array_equal(verdicts["object"].probability, from_frames.probability)
-    embedding = clip_embedding(judges.require("image_embedding")(frames))
+    embedding = clip_embedding(models.require("image_embedding")(frames))
     assert embedding.shape == (2, 8)
     np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, rtol=1e-5)
-    assert json.dumps(dict(judges.names))
+    assert json.dumps(dict(models.names))
 
 
 def test_each_subject_has_a_false_discovery_rate_and_an_audit_of_collapse(
