@@ -82,9 +82,12 @@ class Kind(Generic[T]):
             With the names that exist and the nearest one.
         """
         if name not in self:
+            known = ", ".join(sorted(self))
             raise ConfigError(
                 f"unknown {self.kind} {name!r}",
-                expected="one of " + ", ".join(sorted(self)) + nearest(name, [*self]),
+                expected=f"one of {known}{nearest(name, [*self])}"
+                if known
+                else f"a {self.kind} that a module under `extensions` registers",
                 where=where,
             )
         return name

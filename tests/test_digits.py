@@ -7,10 +7,11 @@ import pytest
 import torch
 from scipy.io import loadmat
 
+from brainflix.alignment.options import RidgeHeadsOptions
 from brainflix.artifacts.responses import Trials
 from brainflix.artifacts.stimuli import Clips
-from brainflix.config.recipe import AlignmentConfig, RegressionConfig
 from brainflix.crossvalidation import Study, crossvalidate_study
+from brainflix.regression.options import ResidualNetworkOptions
 
 FILE = Path(__file__).parents[1].parent / "shared/data/digits69/digit69_28x28.mat"
 
@@ -25,7 +26,7 @@ def digits() -> Study:
     train = np.array(["train"] * 90)
     trials = Trials(
         "digits69/sub-01",
-        data["fmriTrn"].astype(np.float32),
+        data["fmriTrn"].astype(np.float32)[:, None],  # (trial, window, voxel)
         ids,
         np.zeros(90, dtype=np.int64),
         np.array(["run-01"] * 90),
@@ -41,8 +42,12 @@ def test_pictures_are_identified_from_real_responses(digits):
     torch.set_num_threads(1)
     scores = crossvalidate_study(
         digits,
-        AlignmentConfig(target="pixels", max_epochs=5),
-        RegressionConfig(heads={"pixels": {"contrastive": 0.1}}, width=128, max_epochs=10),
+        RidgeHeadsOptions(target="pixels", max_epochs=5),
+        ResidualNetworkOptions(
+            heads={"pixels": {"losses": {"mse": 1.0, "contrastive": 0.1}}},
+            width=128,
+            max_epochs=10,
+        ),
         folds=10,
     )["digits69/sub-01"]["pixels"]
     print(scores)

@@ -144,9 +144,8 @@ class Layout:
         """Return the (study, subject) pairs whose runs a pretraining learns from."""
         section = self.config.experiments[experiment]
         cohorts = section.pretraining[name].cohorts or section.cohorts
-        return [
-            (study, one) for study, every in self.config.chosen(cohorts).items() for one in every
-        ]
+        chosen = self.config.chosen(cohorts)
+        return [(study, one) for study, every in chosen.items() for one in every]
 
     def input_files(
         self, experiment: str, source: InputConfig, study: str, subject: str

@@ -43,14 +43,16 @@ def merge(
     """Return ``base`` with ``override`` laid over it, mapping by mapping; lists are replaced.
 
     A section that names another component than the one below it keeps of that one only the keys
-    and the inputs that the new component has. A section that is null is left out.
+    and the inputs that the new component has. An input is replaced as a whole. A section that is
+    null is left out.
     """
     merged = dict(base)
     key = section_key(path)
     if key is not None and "component" in override:
         merged = _for_component(merged, str(override["component"]), key)
+    whole = bool(path) and path[-1] == "inputs" and section_key(path[:-1]) is not None
     for name, value in override.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(name), Mapping):
+        if isinstance(value, Mapping) and isinstance(merged.get(name), Mapping) and not whole:
             merged[name] = merge(merged[name], value, (*path, name))
         else:
             merged[name] = value
@@ -120,7 +122,8 @@ def anchored(raw: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
         return value
 
     found: dict[str, Any] = walk(raw, "")
-    found["results"] = place(found.get("results", "results"))
+    if "results" in found:
+        found["results"] = place(found["results"])
     if str(found.get("recipe", "")).endswith(".yaml"):
         found["recipe"] = place(found["recipe"])
     if isinstance(found.get("extensions"), list):
@@ -130,10 +133,16 @@ def anchored(raw: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
     studies = found.get("studies")
     for study in studies.values() if isinstance(studies, Mapping) else ():
         if isinstance(study, dict):
-            study["root"] = place(study.get("root"))
+            if "root" in study:
+                study["root"] = place(study["root"])
             if isinstance(study.get("links_to"), list):
                 study["links_to"] = [place(link) for link in study["links_to"]]
     return found
+
+
+def default_results(path: str | Path) -> dict[str, str]:
+    """Return the results of a configuration file that names none: a folder next to it."""
+    return anchored({"results": "results"}, Path(path).parent)
 
 
 def resolve(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,7 +219,8 @@ def load_config(path: str | Path) -> Config:
     path = Path(path)
     if path.suffix == ".json":
         return thaw(path)
-    return validate(anchored(read_yaml(path), path.parent), where=path)
+    raw = default_results(path) | anchored(read_yaml(path), path.parent)
+    return validate(raw, where=path)
 
 
 def load_layers(paths: Sequence[str | Path], overrides: Mapping[str, Any]) -> Config:
@@ -222,7 +232,7 @@ def load_layers(paths: Sequence[str | Path], overrides: Mapping[str, Any]) -> Co
             found="none",
             remedy="name one: snakemake --configfile mine.yaml --cores 8 all",
         )
-    raw: dict[str, Any] = {}
+    raw: dict[str, Any] = default_results(paths[0])
     for path in paths:
         raw = merge(raw, anchored(read_yaml(path), Path(path).parent))
     where = " + ".join(map(str, paths)) or "the configuration"

@@ -12,7 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from brainflix.components import ENCODERS, READERS, attribute, nearest
+from brainflix.components import (
+    ENCODERS,
+    FINETUNINGS,
+    PRETRAININGS,
+    READERS,
+    attribute,
+    nearest,
+)
 from brainflix.config.experiment import Config, ExperimentConfig, strings
 from brainflix.config.recipe import NodeConfig
 from brainflix.errors import BrainflixError, ConfigError
@@ -52,6 +59,9 @@ def check_names(config: Config, *, where: str | Path) -> None:
         attempt(f"targets.{name}.model", _model, target.model)
     for name, experiment in config.experiments.items():
         here = f"experiments.{name}"
+        for part, kind in (("pretraining", PRETRAININGS), ("finetuning", FINETUNINGS)):
+            for label, made in getattr(experiment, part).items():
+                attempt(f"{here}.{part}.{label}.component", kind.check, made.component)
         for key, value in _models(experiment.model_dump(mode="json"), here):
             attempt(key, _model, value, experiment)
         for place, node in experiment.used_nodes().items():

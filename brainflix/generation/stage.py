@@ -19,6 +19,7 @@ from brainflix.artifacts.store import (
 )
 from brainflix.components import CAPTIONERS, GENERATORS
 from brainflix.config.recipe import CaptionerConfig, GenerationConfig
+from brainflix.config.resolution import check_inputs
 from brainflix.console import announce
 from brainflix.errors import ConfigError
 from brainflix.formats.video import resize_frame
@@ -85,9 +86,15 @@ def generate(
         A folder for the network's clips as mp4.
     baselines : sequence of str, optional
         Instead of the section's, for a generator whose clips another one takes.
+
+    Raises
+    ------
+    ConfigError
+        When the section lacks an input that the generator needs.
     """
     from brainflix.generation.running import ClipRequests, predict
 
+    check_inputs(options)
     names = ("network", *(options.baselines if baselines is None else baselines))
     announce("generate", f"{study}/{subject}: makes {', '.join(names)} by {options.component}")
     form = read_form(stimuli)
@@ -155,6 +162,7 @@ def caption(
     baselines : sequence of str
         Variants next to the network's.
     """
+    check_inputs(options)
     names = ("network", *baselines)
     announce("caption", f"{study}/{subject}: writes captions by {options.component}")
     form = read_form(stimuli)

@@ -11,6 +11,8 @@ import h5py
 import numpy as np
 import pytest
 import torch
+import yaml
+from support.command_line import brainflix
 from support.edited_artifacts import edited
 from support.synthetic_responses import (
     SUBJECTS,
@@ -21,17 +23,30 @@ from support.synthetic_responses import (
 )
 
 from brainflix.alignment import stage
+from brainflix.alignment.linear_heads import LinearHeads
 from brainflix.alignment.module import AlignmentModule
+from brainflix.alignment.options import (
+    GradientHeadsOptions,
+    LinearHeadsOptions,
+    RidgeHeadsOptions,
+)
 from brainflix.artifacts.responses import check_studies, read_trials
 from brainflix.artifacts.stimuli import read_clips
 from brainflix.artifacts.targets import read_target
-from brainflix.config.recipe import AlignmentConfig
 from brainflix.errors import ArtifactError, DataError
 from brainflix.learning.cohort import choose_validation
 
-OPTIONS = AlignmentConfig(
+OPTIONS = RidgeHeadsOptions(
     dim=24, blocks=1, max_epochs=6, batch_size=64, validation_fraction=0.2, dropout=0.1
 )
+
+
+def section(component: str, **change: object) -> LinearHeadsOptions:
+    """Return the options of a component, those of OPTIONS unless changed."""
+    if component == "ridge":
+        return OPTIONS.model_copy(update=change)
+    values = OPTIONS.model_dump(exclude={"component", "ridge"})
+    return GradientHeadsOptions(**values | change)
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +62,10 @@ def cohort(tmp_path_factory) -> SyntheticCohort:
     return make_cohort(tmp_path_factory.mktemp("results"))
 
 
-def run(cohort: SyntheticCohort, out: Path, options: AlignmentConfig = OPTIONS) -> Path:
-    stage.align(cohort.responses, cohort.target("clip_image"), cohort.stimuli, options, out)
+def run(
+    cohort: SyntheticCohort, out: Path, options: LinearHeadsOptions = OPTIONS, **more: object
+) -> Path:
+    stage.align(cohort.responses, cohort.target("clip_image"), cohort.stimuli, options, out, **more)
     return out
 
 
@@ -100,6 +117,7 @@ def test_the_folder_holds_what_the_contract_names(cohort, aligned):
     with h5py.File(aligned / "shared.h5") as file:
         assert file.attrs["kind"] == "shared"
         assert file.attrs["pooling"] == "joint"
+        assert file.attrs["window"] == "flatten"
         assert set(file) == {"movie", "events", "validation"}
         group = file["movie/sub-01"]
         trials = 60 * 2 + 12 * 4
@@ -141,10 +159,59 @@ def test_the_checkpoint_opens_without_pickle_and_places_test_trials(cohort, alig
     trials = read_trials(cohort.responses["movie/sub-02"], "movie/sub-02")
     test = ~trials.training
     with torch.no_grad():
-        found = module({"movie/sub-02": torch.from_numpy(trials.responses[test])})
+        found = module({"movie/sub-02": torch.from_numpy(trials.features()[test])})
     rows = read(aligned, "movie/sub-02")
     np.testing.assert_allclose(found.shared.numpy(), rows["shared"][test], atol=1e-5)
     np.testing.assert_allclose(found.embedding.numpy(), rows["embedding"][test], atol=1e-5)
+
+
+@pytest.mark.parametrize("window", ["flatten", "mean"])
+def test_the_encoder_encodes_trials_as_the_stage_did(cohort, tmp_path, window):
+    out = run(cohort, tmp_path / "alignment", section("ridge", max_epochs=1, window=window))
+    with h5py.File(out / "shared.h5") as file:
+        assert file.attrs["window"] == window
+    trials = read_trials(cohort.responses["movie/sub-02"], "movie/sub-02")
+    test = ~trials.training
+    encoder = LinearHeads.load(out, "best")
+    found = encoder.encode("movie/sub-02", trials.responses[test])
+    rows = read(out, "movie/sub-02")
+    for name in ("input", "shared", "embedding"):
+        np.testing.assert_allclose(getattr(found, name), rows[name][test], atol=1e-5)
+
+
+def test_a_path_that_ends_with_the_alignment_predicts_its_target(cohort, tmp_path):
+    options = section("ridge", max_epochs=1)
+    out = run(cohort, tmp_path / "alignment", options, predict=True)
+    with h5py.File(out / "predictions.h5") as file:
+        assert file.attrs["kind"] == "predictions"
+        for subject in SUBJECTS:
+            rows, group = read(out, subject), file[subject]
+            test = rows["split"] == "test"
+            single = group["network/single/clip_image"][()]
+            np.testing.assert_array_equal(single, rows["embedding"][test])
+            trial_clip, ids = (group[name].asstr()[()] for name in ("trial_clip", "clip"))
+            assert trial_clip.tolist() == rows["clip"][test].tolist()
+            means = [single[trial_clip == clip].mean(axis=0) for clip in ids]
+            averaged = group["network/averaged/clip_image"][()]
+            np.testing.assert_allclose(averaged, means, rtol=1e-5, atol=1e-6)
+            study = subject.partition("/")[0]
+            clips = read_clips(cohort.stimuli[study], study)
+            assert ids.tolist() == clips.clip[~clips.training].tolist()
+            values = read_target(cohort.targets[study]["clip_image"], clips)[clips.training]
+            mean = file[f"training_mean/{study}/clip_image"][()]
+            np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-5)
+
+
+def test_trials_know_where_their_voxels_lie(cohort):
+    subject = "movie/sub-01"
+    trials = read_trials(cohort.responses[subject], subject, cohort.voxels[subject])
+    assert trials.responses.shape == (60 * 2 + 12 * 4, 2, SUBJECTS[subject])
+    assert trials.voxels is not None
+    assert trials.voxels.position[:, 2].tolist() == list(range(0, 2 * SUBJECTS[subject], 2))
+    flat, mean = trials.features("flatten"), trials.features("mean")
+    np.testing.assert_array_equal(flat[:, : SUBJECTS[subject]], trials.responses[:, 0])
+    np.testing.assert_allclose(mean, trials.responses.mean(axis=1), rtol=1e-5, atol=1e-6)
+    assert read_trials(cohort.responses[subject], subject).voxels is None
 
 
 def test_training_trials_are_placed_by_heads_that_did_not_see_their_group(cohort, aligned):
@@ -153,7 +220,7 @@ def test_training_trials_are_placed_by_heads_that_did_not_see_their_group(cohort
     ).eval()
     trials = read_trials(cohort.responses["movie/sub-01"], "movie/sub-01")
     with torch.no_grad():
-        fitted = module.heads({"movie/sub-01": torch.from_numpy(trials.responses)}).numpy()
+        fitted = module.heads({"movie/sub-01": torch.from_numpy(trials.features())}).numpy()
     rows = read(aligned, "movie/sub-01")
     with h5py.File(aligned / "shared.h5") as file:
         validation = file["validation/movie"].asstr()[()]
@@ -162,9 +229,9 @@ def test_training_trials_are_placed_by_heads_that_did_not_see_their_group(cohort
     assert np.abs(fitted[training] - rows["input"][training]).max(axis=1).min() > 1e-3
 
 
-@pytest.mark.parametrize("heads", ["ridge", "gradient"])
-def test_test_rows_are_never_fitted_on(tmp_path, heads):
-    options = OPTIONS.model_copy(update={"heads": heads, "max_epochs": 2})
+@pytest.mark.parametrize("component", ["ridge", "gradient"])
+def test_test_rows_are_never_fitted_on(tmp_path, component):
+    options = section(component, max_epochs=2)
     before = run(make_cohort(tmp_path / "a", train=24, groups=4), tmp_path / "before", options)
     other = make_cohort(tmp_path / "b", train=24, groups=4)
     for path in other.responses.values():
@@ -219,7 +286,7 @@ def test_separate_models_do_not_know_each_other(cohort, tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"heads": "gradient", "max_epochs": 12, "learning_rate": 5e-3},
+        {"component": "gradient", "max_epochs": 12, "learning_rate": 5e-3},
         {"window": "mean"},
         {"precision": "bf16-mixed"},
         {"accumulate": 3},
@@ -229,7 +296,7 @@ def test_separate_models_do_not_know_each_other(cohort, tmp_path):
     ids=lambda change: next(iter(change)),
 )
 def test_options_change_the_fit_and_keep_it_working(cohort, aligned, tmp_path, change):
-    out = run(cohort, tmp_path / "alignment", OPTIONS.model_copy(update=change))
+    out = run(cohort, tmp_path / "alignment", section(**{"component": "ridge"} | change))
     chance = 1 / 72
     for subject in SUBJECTS:
         assert retrieved(out, cohort, subject) > 10 * chance
@@ -327,25 +394,20 @@ def test_a_fit_that_breaks_leaves_the_folder_as_it_was(cohort, tmp_path, monkeyp
     assert (out / "best.ckpt").is_file()
 
 
-def test_the_command_ends_with_code_two_for_a_subject_without_training(
-    tmp_path, capsys, monkeypatch
-):
-    from brainflix.cli.main import main
-
-    cohort = make_cohort(tmp_path, {"movie/sub-01": 8}, train=8, groups=2)
+def test_the_command_ends_with_code_two_for_a_subject_without_training(tmp_path, capsys):
+    cohort = make_cohort(tmp_path / "results", {"movie/sub-01": 8}, train=8, groups=2)
     with edited(cohort.responses["movie/sub-01"]) as file:
         file["split"][...] = "test"
     with edited(cohort.stimuli["movie"]) as file:
         file["split"][...] = "test"
-    arguments = [
-        "align",
-        *("--responses", f"movie/sub-01={cohort.responses['movie/sub-01']}"),
-        *("--targets", f"movie={cohort.targets['movie']['clip_image']}"),
-        *("--stimuli", f"movie={cohort.stimuli['movie']}"),
-        *("--out", str(tmp_path / "alignment")),
-    ]
-    monkeypatch.setattr("sys.argv", ["brainflix", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    assert caught.value.code == 2
+    content = {
+        "recipe": "brain_netflix",
+        "results": str(cohort.root),
+        "studies": {"movie": {"root": str(tmp_path), "subjects": ["sub-01"]}},
+        "experiments": {"first": {"cohorts": {"movie": "all"}}},
+    }
+    path = tmp_path / "configuration.yaml"
+    path.write_text(yaml.safe_dump(content))
+    assert brainflix("align", "first", "--config", path) == 2
     assert "movie/sub-01 has no training trials" in capsys.readouterr().err
+    assert not (cohort.root / "first").exists()

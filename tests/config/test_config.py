@@ -8,6 +8,7 @@ import pytest
 
 from brainflix import config
 from brainflix.errors import ConfigError
+from brainflix.regression.options import ResidualNetworkOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,6 +21,9 @@ def minimal(**changes):
         "experiments": {"first": {"cohorts": {"films": "all"}}},
     }
     return raw | changes
+
+
+CIRCLE = ({"generator": "g"}, {"caption": {"captioner": "c"}})
 
 
 def problem(raw):
@@ -37,7 +41,7 @@ def test_the_schema_file_is_current():
             kept.splitlines(True),
             current.splitlines(True),
             "workflow/schemas",
-            "brainflix.config.experiment",
+            "brainflix.config",
         )
     )
     assert not diff, f"run `make schema`:\n{diff}"
@@ -70,6 +74,16 @@ def test_each_recipe_is_valid(recipe):
         ({"alignment": {"epochs": 3}}, "experiments.first.alignment.epochs"),
         ({"generation": {"guidance_scale": 4}}, "experiments.first.generation.guidance_scale"),
         ({"regression": {"heads": {"latents": {"l1": 1}}}}, "regression.heads.latents.l1"),
+        ({"regression": {"window_size": 2}}, "experiments.first.regression.window_size"),
+        ({"alignment": {"component": "gradient", "ridge": {}}}, "first.alignment.ridge"),
+        (
+            {"generation": {"component": "text_to_video", "strength": 0.5}},
+            "experiments.first.generation.strength",
+        ),
+        (
+            {"captioners": {"said": {"inputs": {"vectors": "clip_image"}, "beams": 3}}},
+            "experiments.first.captioners.said.beams",
+        ),
     ],
 )
 def test_an_unknown_key_is_refused_by_its_full_name(changes, key):
@@ -89,7 +103,34 @@ def test_an_unknown_key_is_refused_by_its_full_name(changes, key):
         ({"experiments": {"first": {"cohorts": {"films": "all"}, "compare": "x"}}}, "'x'"),
         ({"experiments": {"films": {"cohorts": {"films": "all"}}}}, "names of their own"),
         ({"alignment": {"target": "smell"}}, "smell"),
-        ({"generation": {"latents": "sounds"}}, "sounds"),
+        ({"generation": {"inputs": {"latents": "sounds"}}}, "'sounds'"),
+        ({"generation": {"inputs": {"caption": {"captioner": "x"}}}}, "no captioners.x"),
+        (
+            {"generation": {"inputs": {"latents": {"target": "latents", "path": "x"}}}},
+            "no decoding path 'x'",
+        ),
+        (
+            {"generation": {"inputs": {"latents": {"target": "latents", "generator": "x"}}}},
+            "give one of target (with path), generator, captioner",
+        ),
+        ({"alignment": None, "regression": None}, "no decoding path"),
+        ({"paths": {"other": {}}}, "paths.other: neither alignment nor regression"),
+        ({"paths": {"other": {"alignment": {}}}}, "name one by `path`"),
+        (
+            {
+                "captioners": {"c": {"component": "nearest", "inputs": {"clips": CIRCLE[0]}}},
+                "generators": {"g": {"component": "text_to_video", "inputs": CIRCLE[1]}},
+                "generation": {"inputs": CIRCLE[1]},
+            },
+            "a circle of inputs",
+        ),
+        ({"regression": {"heads": {"latents": {"losses": {"l1": 1}}}}}, "no loss 'l1'"),
+        (
+            {"regression": {"heads": {"latents": {"losses": {"contrastive": {"heat": 1}}}}}},
+            "heat",
+        ),
+        ({"regression": {"heads": {"latents": {"losses": {"mse": -1}}}}}, "weight"),
+        ({"finetuning": {"f": {}}}, "finetuning"),
         ({"studies": {"a b": {"root": "x", "subjects": ["s"]}}}, "a b"),
         ({"studies": {"films": {"root": "x", "subjects": ["../s"]}}}, "subjects.0"),
         ({"recipe": "soup"}, "brain_netflix"),
@@ -116,6 +157,54 @@ def test_the_recipe_yields_to_the_file_and_the_file_to_the_experiment():
     assert checked.subjects("second") == {"films": ("sub-02",)}
 
 
+def test_losses_are_weights_or_mappings(tmp_path):
+    heads = {
+        "latents": {"losses": {"mse": 2, "contrastive": {"temperature": 0.5}}},
+        "clip_image": {},
+    }
+    checked = config.validate(minimal(regression={"heads": heads})).experiments["first"]
+    latents = checked.regression.heads["latents"].losses
+    assert latents["mse"] == {"weight": 2.0}
+    assert latents["contrastive"] == {"weight": 1.0, "temperature": 0.5}
+    recipe = checked.regression.heads["clip_image"].losses
+    assert recipe == {"mse": {"weight": 1.0}, "contrastive": {"weight": 0.1, "temperature": 0.1}}
+    assert config.HeadConfig().losses == {"mse": {"weight": 1.0}}
+
+
+def test_sections_that_are_left_out_do_not_exist():
+    raw = minimal(
+        recipe=None,
+        targets={"clip_image": {"encoder": "clip_image", "model": "embedded:clip"}},
+        regression={"heads": {"clip_image": {}}},
+        generation={"component": "text_to_video", "inputs": {"conditioning": "clip_image"}},
+    )
+    checked = config.validate(raw).experiments["first"]
+    assert checked.alignment is None
+    assert checked.regression.component == "residual_mlp"
+    assert checked.predicted("main") == ("clip_image",)
+    raw = minimal(regression=None, generation={"inputs": {"latents": None, "conditioning": None}})
+    raw["experiments"]["first"]["videos"] = False
+    checked = config.validate(raw).experiments["first"]
+    assert checked.regression is None
+    assert checked.predicted("main") == ("clip_image",)
+    assert checked.used_nodes() == {}
+
+
+def test_nodes_come_after_those_that_they_take_from():
+    said = {"component": "nearest", "inputs": {"clips": {"generator": "first"}}}
+    raw = minimal(
+        generators={
+            "first": {"component": "text_to_video", "inputs": {"conditioning": "conditioning"}},
+            "unused": {"component": "text_to_video", "inputs": {"conditioning": "conditioning"}},
+        },
+        captioners={"said": said},
+        generation={"inputs": {"caption": {"captioner": "said"}, "conditioning": None}},
+    )
+    checked = config.validate(raw).experiments["first"]
+    assert [*checked.used_nodes()] == ["generators/first", "captioners/said", "videos"]
+    assert sorted(checked.generation.given) == ["caption", "latents"]
+
+
 def test_preprocessing_at_the_top_is_the_default_of_each_study():
     studies = {
         "films": {"root": "a", "subjects": ["s1"]},
@@ -139,12 +228,13 @@ def test_validation_leaves_the_given_mapping_as_it_is():
 
 
 def test_options_come_back_from_their_text_and_from_a_file(tmp_path):
-    section = config.RegressionConfig(heads={"b": config.HeadConfig(mse=2.0)}, width=16)
+    head = config.HeadConfig(losses={"mse": 2.0})
+    section = ResidualNetworkOptions(heads={"b": head}, width=16)
     text = config.dump_options(section)
-    assert config.load_options(config.RegressionConfig, text) == section
+    assert config.load_options(ResidualNetworkOptions, text) == section
     path = tmp_path / "options.yaml"
-    path.write_text("width: 16\nheads: {b: {mse: 2}}\n")
-    assert config.load_options(config.RegressionConfig, str(path)) == section
+    path.write_text("width: 16\nheads: {b: {losses: {mse: 2}}}\n")
+    assert config.load_options(ResidualNetworkOptions, str(path)) == section
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ from sklearn.linear_model import Ridge
 
 from brainflix.artifacts.responses import Trials
 from brainflix.artifacts.stimuli import Clips
-from brainflix.config.recipe import HeadConfig, RegressionConfig, RidgeConfig
+from brainflix.config.recipe import HeadConfig, RidgeConfig
 from brainflix.crossvalidation import pairwise_identification
 from brainflix.learning.folds import group_folds
 from brainflix.learning.losses import contrastive_loss, head_loss
 from brainflix.regression.baseline import fit_ridge
 from brainflix.regression.module import RegressionModule
+from brainflix.regression.options import ResidualNetworkOptions
 from brainflix.regression.target_space import make_space
 
 
@@ -80,12 +81,15 @@ def test_the_loss_of_a_head_is_the_weighted_sum():
     clip = torch.tensor([0, 1, 2, 0, 1, 2])
     mse = ((predicted - targets[clip]) ** 2).mean()
     contrast = contrastive_loss(predicted, targets, clip, torch.tensor(4.0))
-    options = HeadConfig(mse=0.5, contrastive=2.0, temperature=0.25)
+    options = HeadConfig(losses={"mse": 0.5, "contrastive": {"weight": 2.0, "temperature": 0.25}})
     found = head_loss(predicted, targets, clip, options)
     assert torch.allclose(found, 0.5 * mse + 2.0 * contrast)
-    alone = head_loss(predicted, targets, clip, HeadConfig(mse=0, contrastive=1, temperature=0.25))
-    assert torch.allclose(alone, contrast)
-    assert head_loss(predicted, targets, clip, HeadConfig(mse=0)).item() == 0
+    other = {"contrastive": {"weight": 1, "temperature": 0.25}}
+    for losses in (other, {"mse": 0} | other):
+        alone = head_loss(predicted, targets, clip, HeadConfig(losses=losses))
+        assert torch.allclose(alone, contrast)
+    assert head_loss(predicted, targets, clip, HeadConfig(losses={"mse": 0})).item() == 0
+    assert torch.allclose(head_loss(predicted, targets, clip, HeadConfig()), mse)
 
 
 def test_the_network_starts_as_ridge_and_outputs_are_not_dropped_out():
@@ -115,7 +119,7 @@ def subject():
     responses = factors[order] @ rng.normal(size=(4, 25)) + rng.normal(size=(len(order), 25))
     trials = Trials(
         "movie/sub-01",
-        (7 + 3 * responses).astype(np.float32),
+        (7 + 3 * responses).astype(np.float32)[:, None],  # (trial, window, voxel)
         clips.clip[order],
         np.zeros(len(order), dtype=np.int64),
         np.array(["r"] * len(order)),
@@ -131,8 +135,9 @@ def test_ridge_of_a_subject_is_that_of_scikit_learn(subject):
     options = RidgeConfig(alphas=(0.4,), folds=3)
     found = fit_ridge(trials, clips, {"t": target}, {"t": space}, options, seed=0)["t"]
     train, test = trials.training, ~trials.training
-    mean, deviation = trials.responses[train].mean(axis=0), trials.responses[train].std(axis=0)
-    x = (trials.responses - mean) / deviation
+    rows = trials.features()
+    mean, deviation = rows[train].mean(axis=0), rows[train].std(axis=0)
+    x = (rows - mean) / deviation
     y = target.reshape(36, -1)[clips.rows(trials.clip)]
     model = Ridge(alpha=0.4 * 25).fit(x[train], y[train])
     assert found.alpha == pytest.approx(0.4 * 25)
@@ -184,4 +189,4 @@ def test_pairwise_identification_is_the_loop_over_pairs():
 
 
 def test_the_default_section_is_valid_without_heads():
-    assert RegressionConfig().ridge.folds == 10
+    assert ResidualNetworkOptions().ridge.folds == 10

@@ -21,19 +21,22 @@ from support.synthetic_responses import (
     make_cohort,
 )
 
+from brainflix.alignment.options import RidgeHeadsOptions
 from brainflix.alignment.stage import align
 from brainflix.artifacts.responses import average_repeats
 from brainflix.artifacts.stimuli import read_clips
 from brainflix.artifacts.targets import read_target
-from brainflix.config.recipe import AlignmentConfig, RegressionConfig
 from brainflix.crossvalidation import crossvalidate, pairwise_identification
 from brainflix.errors import ArtifactError, ConfigError, DataError
 from brainflix.regression.module import RegressionModule
+from brainflix.regression.options import ResidualNetworkOptions
 from brainflix.regression.stage import regress
 
-ALIGNMENT = AlignmentConfig(dim=16, blocks=1, max_epochs=2, batch_size=128, validation_fraction=0.2)
-OPTIONS = RegressionConfig(
-    heads={"clip_image": {"contrastive": 0.1}, "latents": {}},
+ALIGNMENT = RidgeHeadsOptions(
+    dim=16, blocks=1, max_epochs=2, batch_size=128, validation_fraction=0.2
+)
+OPTIONS = ResidualNetworkOptions(
+    heads={"clip_image": {"losses": {"mse": 1.0, "contrastive": 0.1}}, "latents": {}},
     width=32,
     blocks=1,
     components=12,
@@ -57,7 +60,10 @@ def aligned(cohort: SyntheticCohort, folder: Path, **change: object) -> Path:
 
 
 def run(
-    cohort: SyntheticCohort, shared: Path, out: Path, options: RegressionConfig = OPTIONS
+    cohort: SyntheticCohort,
+    shared: Path | None,
+    out: Path,
+    options: ResidualNetworkOptions = OPTIONS,
 ) -> Path:
     regress(shared, cohort.responses, cohort.targets, cohort.stimuli, options, out)
     return out / "predictions.h5"
@@ -140,7 +146,7 @@ def test_predictions_are_in_the_targets_units(cohort, predictions):
 
 def test_repeats_are_averaged_within_a_subject(cohort, shared, tmp_path):
     free = {name: {"length": "free"} for name in SHAPES}
-    options = RegressionConfig(**(OPTIONS.model_dump() | {"heads": free, "max_epochs": 1}))
+    options = ResidualNetworkOptions(**(OPTIONS.model_dump() | {"heads": free, "max_epochs": 1}))
     with h5py.File(run(cohort, shared, tmp_path / "regression", options)) as file:
         for subject in SUBJECTS:
             group = file[subject]
@@ -259,11 +265,54 @@ def test_separate_alignment_has_separate_networks(cohort, tmp_path):
             np.testing.assert_array_equal(file[place][()], own[place][()])
 
 
+def test_without_an_alignment_the_network_starts_from_ridge(cohort, tmp_path):
+    path = run(cohort, None, tmp_path / "regression")
+    for subject in SUBJECTS:
+        assert correlation(cohort, path, subject, "network") > 0.9
+    with h5py.File(path) as file:
+        assert file.attrs["pooling"] == "joint"
+        for target, shape in SHAPES.items():
+            assert file[f"movie/sub-01/network/single/{target}"].shape == (48, *shape)
+    assert {found.name for found in path.parent.glob("*.ckpt")} == {"best.ckpt"}
+    bare = OPTIONS.model_copy(update={"use_linear": False})
+    with pytest.raises(ConfigError, match="the network has no input") as caught:
+        run(cohort, None, tmp_path / "bare", bare)
+    assert "regression.use_linear" in str(caught.value.expected)
+    assert not (tmp_path / "bare" / "predictions.h5").exists()
+
+
+def test_without_an_alignment_pooling_is_the_regressions_own(cohort, tmp_path):
+    separate = OPTIONS.model_copy(update={"pooling": "separate", "max_epochs": 1})
+    path = run(cohort, None, tmp_path / "regression", separate)
+    names = {found.name for found in path.parent.glob("*.ckpt")}
+    assert names == {"movie_sub-01.ckpt", "movie_sub-02.ckpt", "events_sub-01.ckpt"}
+    with h5py.File(path) as file:
+        assert file.attrs["pooling"] == "separate"
+
+
+def test_ridge_sees_the_window_that_the_alignment_saw(cohort, shared, tmp_path):
+    quick = OPTIONS.model_copy(update={"max_epochs": 1})
+    averaged = aligned(cohort, tmp_path / "alignment", window="mean")
+    # without an alignment the section says both: the window, and which clips validate
+    own = quick.model_copy(update={"window": "mean", "validation_fraction": 0.2})
+    paths = {
+        "behind": run(cohort, averaged, tmp_path / "behind", quick),
+        "alone": run(cohort, None, tmp_path / "alone", own),
+        "flat": run(cohort, shared, tmp_path / "flat", quick),
+    }
+    place, found = "movie/sub-01/ridge/single/latents", {}
+    for name, path in paths.items():
+        with h5py.File(path) as file:
+            found[name] = file[place][()]
+    np.testing.assert_array_equal(found["behind"], found["alone"])
+    assert not np.allclose(found["behind"], found["flat"])
+
+
 def test_a_regression_needs_heads_and_their_targets(cohort, shared, tmp_path):
     with pytest.raises(ConfigError, match="no heads"):
-        run(cohort, shared, tmp_path, RegressionConfig())
+        run(cohort, shared, tmp_path, ResidualNetworkOptions())
     with pytest.raises(ConfigError, match="targets of movie are missing"):
-        run(cohort, shared, tmp_path, RegressionConfig(heads={"smell": {}}))
+        run(cohort, shared, tmp_path, ResidualNetworkOptions(heads={"smell": {}}))
 
 
 def test_a_subject_that_was_not_aligned_is_named(cohort, shared, tmp_path):

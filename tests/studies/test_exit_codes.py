@@ -1,12 +1,11 @@
 """Broken studies on the command line: a message that names the file, and exit code 2."""
 
-import json
 import shutil
 
 import nibabel as nib
 import numpy as np
 import pytest
-from support.command_line import brainflix
+from support.command_line import stage_call
 from support.studies_on_disk import Plan, write_study
 
 RUN = "sub-01/func/sub-01_task-train_run-02_space-T1w_desc-{}.nii.gz"
@@ -20,10 +19,15 @@ def whole(tmp_path_factory):
     return root
 
 
-def clean(root, out):
-    return brainflix(
-        "clean", "--source", json.dumps({"root": str(root)}), "--subject", "sub-01", "--out", out
-    )
+def stages(root, folder, **selection):
+    """Return the calls of the stages clean, select and extract, each after the one before."""
+    found, before = [], None
+    for name in ("clean", "select", "extract"):
+        options = {"selection": selection}
+        source = {"root": str(root)}
+        before = stage_call(name, folder, source, first=before, preprocessing=options)
+        found.append(before)
+    return found
 
 
 def missing_run(root):
@@ -68,31 +72,29 @@ def test_a_broken_study_ends_with_exit_code_2(whole, tmp_path, capsys, damage, m
     root = tmp_path / "study"
     shutil.copytree(whole, root)
     damage(root)
-    assert clean(root, tmp_path / "cleaned.h5") == 2
+    clean, *_ = stages(root, tmp_path)
+    assert clean.run() == 2
     text = capsys.readouterr().err
     assert message in text
     assert place in text
     assert "expected:" in text
     assert "what to do:" in text
     assert "Traceback" not in text
-    assert not list(tmp_path.glob("*.h5"))
-    assert not list(tmp_path.glob(".*partial*"))
+    assert not list(tmp_path.rglob("*.h5"))
+    assert not list(tmp_path.rglob(".*partial*"))
 
 
 def test_one_repeat_only_ends_with_exit_code_2(tmp_path, capsys):
     plan = Plan(subjects=("sub-01",), train_repeats=1, videos=False)
     write_study(tmp_path / "study", plan)
-    assert clean(tmp_path / "study", tmp_path / "cleaned.h5") == 0
-    code = brainflix("select", tmp_path / "cleaned.h5", "--out", tmp_path / "voxels.h5")
-    assert code == 2
+    clean, select, _ = stages(tmp_path / "study", tmp_path)
+    assert select.run() == 2
     assert "too few training repeats" in capsys.readouterr().err
-    assert not (tmp_path / "voxels.h5").exists()
+    assert clean.out.is_file()
+    assert not select.out.exists()
 
 
 def test_a_whole_study_goes_through_on_the_command_line(whole, tmp_path):
-    cleaned, voxels = tmp_path / "cleaned.h5", tmp_path / "voxels.h5"
-    assert clean(whole, cleaned) == 0
-    options = json.dumps({"correction": "none", "delay": 4.0, "window": 1})
-    assert brainflix("select", cleaned, "--options", options, "--out", voxels) == 0
-    assert brainflix("extract", cleaned, voxels, "--out", tmp_path / "responses.h5") == 0
-    assert (tmp_path / "responses.h5").is_file()
+    *_, extract = stages(whole, tmp_path, correction="none", delay=4.0, window=1)
+    assert extract.run() == 0
+    assert extract.out.is_file()

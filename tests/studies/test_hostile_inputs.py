@@ -6,28 +6,17 @@ import h5py
 import numpy as np
 import pytest
 from support import hostile_inputs
-from support.command_line import brainflix
 from support.hostile_inputs import MARKER, base, clean, load
 
 CASES = load()
 
 
-def run(arguments, out):
-    """Run a case's command; "then select" goes on from its result."""
-    if "then" not in arguments:
-        return brainflix(*arguments, "--out", out)
-    place = arguments.index("then")
-    first = out.with_name("first.h5")
-    assert brainflix(*arguments[:place], "--out", first) == 0
-    return brainflix(arguments[place + 1], first, "--out", out)
-
-
 @functools.cache
 def reference(kind):
     """Return the cleaned runs of the undamaged study."""
-    out = base(kind).parent / "reference.h5"
-    assert brainflix(*clean(base(kind)), "--out", out) == 0
-    with h5py.File(out) as file:
+    call = clean(base(kind))
+    assert call.run() == 0
+    with h5py.File(call.out) as file:
         return {name: run["rows"][()] for name, run in file["runs"].items()}
 
 
@@ -41,9 +30,9 @@ def test_there_are_many_cases_and_each_says_what_must_come_of_it():
 @pytest.mark.parametrize("name", CASES)
 def test_each_case_ends_as_it_must(name, tmp_path, capsys):
     case = CASES[name]
-    arguments = case.make(tmp_path)
-    out = tmp_path / "out.h5"
-    code = run(arguments, out)
+    call = case.make(tmp_path)
+    out = call.out
+    code = call.run()
     text = capsys.readouterr().err
     assert "Traceback" not in text, text
     assert not (tmp_path / MARKER).exists()
@@ -53,10 +42,10 @@ def test_each_case_ends_as_it_must(name, tmp_path, capsys):
         for word in case.words:
             assert word in text, text
         assert not out.exists()
-        assert not list(tmp_path.glob(".*partial*"))
+        assert not list(tmp_path.rglob(".*partial*"))
         return
     assert code == 0, text
-    if arguments[0] == "decode":
+    if call.arguments[0] == "decode":
         with h5py.File(out) as file:
             assert len(set(file["clip"].asstr()[()])) == len(file["frames"]) > 0
         return

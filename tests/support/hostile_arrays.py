@@ -11,13 +11,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from support.command_line import STUDY, StageCall, layout_in, stage_call
 from support.hostile_inputs import MARKER, SUBJECT, base, clean, other
 
 TRAIN = np.random.default_rng(0).normal(size=(12, 20)).astype(np.float32)
 
 
-def arrays(folder: Path, responses: str) -> list[str]:
-    """Write pictures next to a file of responses and return the arguments that read both."""
+def arrays(folder: Path, responses: str) -> StageCall:
+    """Write pictures next to a file of responses and return the call that reads both."""
     root = folder / "study"
     root.mkdir(exist_ok=True)
     np.save(root / "pictures.npy", np.zeros((12, 8, 8), np.uint8))
@@ -28,8 +29,8 @@ def arrays(folder: Path, responses: str) -> list[str]:
     return clean(root, reader="arrays", options=options)
 
 
-def written(folder: Path, name: str, content: bytes, key: str = "") -> list[str]:
-    """Write a file of responses and return the arguments that read it."""
+def written(folder: Path, name: str, content: bytes, key: str = "") -> StageCall:
+    """Write a file of responses and return the call that reads it."""
     (folder / "study").mkdir()
     (folder / "study" / name).write_bytes(content)
     return arrays(folder, f"{name}:{key}" if key else name)
@@ -235,7 +236,7 @@ def safetensors_values_behind_the_end(folder):
 # HDF5
 
 
-def hdf5(folder: Path, fill) -> list[str]:
+def hdf5(folder: Path, fill) -> StageCall:
     (folder / "study").mkdir()
     with h5py.File(folder / "study/r.h5", "w") as file:
         fill(file)
@@ -281,7 +282,7 @@ def cleaned_artifact(folder: Path) -> Path:
     from brainflix.config.studies import CleaningConfig, StudySource
     from brainflix.preprocessing.clean import clean as clean_stage
 
-    path = folder / "cleaned.h5"
+    path = layout_in(folder).cleaned(STUDY, SUBJECT)
     clean_stage(StudySource(root=str(base("nifti"))), SUBJECT, CleaningConfig(), path)
     return path
 
@@ -289,10 +290,9 @@ def cleaned_artifact(folder: Path) -> Path:
 def damaged_artifact(name: str, words: tuple[str, ...], damage) -> None:
     """Enter a case in which selection is given a damaged artifact."""
 
-    def make(folder: Path) -> list[str]:
-        path = cleaned_artifact(folder)
-        damage(path)
-        return ["select", str(path)]
+    def make(folder: Path) -> StageCall:
+        damage(cleaned_artifact(folder))
+        return stage_call("select", folder, {"root": str(base("nifti"))})
 
     make.__name__ = name
     other(*words)(make)

@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.command_line import SUBJECT, StageCall, stage_call
 from support.studies_on_disk import Plan, write_study
 
-SUBJECT = "sub-01"
 FUNC = "sub-01/func"
 STEM = f"{FUNC}/sub-01_task-train_run-02"
 BOLD = f"{STEM}_space-T1w_desc-preproc_bold.nii.gz"
@@ -39,7 +39,7 @@ class Case:
     name : str
         Unique; the name of its folder.
     make : callable
-        Writes the input into a folder and returns the command line's arguments, without ``--out``.
+        Writes the input and a configuration into a folder and returns the stage's call.
     words : tuple of str
         What the message must name; empty for an input that is valid.
     tolerance : float
@@ -47,7 +47,7 @@ class Case:
     """
 
     name: str
-    make: Callable[[Path], list[str]]
+    make: Callable[[Path], StageCall]
     words: tuple[str, ...]
     tolerance: float = 1e-3
 
@@ -82,23 +82,22 @@ def base(kind: str) -> Path:
     return root / "study"
 
 
-def clean(root: Path, **source: object) -> list[str]:
-    """Return the arguments that clean the subject of a study."""
-    text = json.dumps({"root": str(root), **source})
-    return ["clean", "--source", text, "--subject", SUBJECT]
+def clean(root: Path, **source: object) -> StageCall:
+    """Return the call that cleans the subject of a study."""
+    return stage_call("clean", root.parent, {"root": str(root), **source})
 
 
-def decode(root: Path, **source: object) -> list[str]:
-    """Return the arguments that decode a study's clips."""
-    text = json.dumps({"root": str(root), **source})
-    return ["decode", "--source", text, "--options", '{"frames": 2, "height": 16, "width": 16}']
+def decode(root: Path, **source: object) -> StageCall:
+    """Return the call that decodes a study's clips."""
+    form = {"frames": 2, "height": 16, "width": 16}
+    return stage_call("decode", root.parent, {"root": str(root), **source}, stimuli=form)
 
 
 def study(*words: str, kind: str = "nifti", tolerance: float = 1e-3, run=clean, **source: object):
     """Enter a case that damages a copy of a study; the function's name is the case's."""
 
     def enter(damage: Callable[[Path], None]) -> Callable[[Path], None]:
-        def make(folder: Path) -> list[str]:
+        def make(folder: Path) -> StageCall:
             shutil.copytree(base(kind), folder / "study")
             damage(folder / "study")
             named = {key: _filled(value, folder) for key, value in source.items()}
@@ -129,7 +128,7 @@ def each(cases: dict[str, tuple[Callable[[Path], None], Sequence[str]]], **optio
 def other(*words: str):
     """Enter a case that writes its input itself; the function's name is the case's."""
 
-    def enter(make: Callable[[Path], list[str]]) -> Callable[[Path], list[str]]:
+    def enter(make: Callable[[Path], StageCall]) -> Callable[[Path], StageCall]:
         _enter(Case(make.__name__, make, words))
         return make
 
@@ -149,8 +148,10 @@ def main(folder: Path) -> None:
     for case in module.load().values():
         place = folder / case.name
         place.mkdir(parents=True)
-        arguments = case.make(place)
-        (place / "command.json").write_text(json.dumps(arguments, indent=1))
+        call = case.make(place)
+        stages = [*([] if call.first is None else [call.first]), call]
+        commands = [stage.arguments for stage in stages]
+        (place / "commands.json").write_text(json.dumps(commands, indent=1))
         outcome = "read right" if case.valid else "refused: " + " ... ".join(case.words)
         print(f"{case.name:42} {outcome}")
     print(f"{len(module.CASES)} inputs in {folder}")

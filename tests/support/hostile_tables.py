@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+from support.command_line import StageCall, stage_call
 from support.hostile_inputs import BOLD, EVENTS, FUNC, SIDECAR, clean, decode, each, study
 
 HEAD = "onset\tduration\ttrial_type\tstim_file\n"
@@ -262,8 +263,9 @@ def link_into_the_annex(root: Path) -> None:
 # repeats
 
 
-def select_after_clean(root: Path, **source: object) -> list[str]:
-    return [*clean(root, **source), "then", "select"]
+def select_after_clean(root: Path, **source: object) -> StageCall:
+    first = clean(root, **source)
+    return stage_call("select", root.parent, {"root": str(root), **source}, first=first)
 
 
 @study("too few training repeats", run=select_after_clean)

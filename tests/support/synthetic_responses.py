@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 
 from brainflix.artifacts.store import create, write_dataset
+from brainflix.artifacts.voxels import write_space
+from brainflix.formats.voxel_space import VoxelSpace
 from support.edited_artifacts import edited
 
 SUBJECTS = {"movie/sub-01": 40, "movie/sub-02": 55, "events/sub-01": 33}
@@ -25,6 +27,7 @@ class SyntheticCohort:
     responses: dict[str, Path] = field(default_factory=dict)
     targets: dict[str, dict[str, Path]] = field(default_factory=dict)
     stimuli: dict[str, Path] = field(default_factory=dict)
+    voxels: dict[str, Path] = field(default_factory=dict)
 
     def target(self, name: str) -> dict[str, Path]:
         """Return one target's artifact a study."""
@@ -145,8 +148,18 @@ def _write_responses(
         runs = [f"{split[clip]}-{clip // 10:02d}-{repeat}" for clip, repeat in trials]
         write_dataset(file, "run", runs, ["trial"])
         write_dataset(file, "split", split[clips], ["trial"])
-        write_dataset(file, "voxel", np.arange(responses.shape[2]), ["voxel"])
+        # every other voxel of a column was selected
+        write_dataset(file, "voxel", 2 * np.arange(responses.shape[2]), ["voxel"])
     cohort.responses[subject] = path
+    _write_voxels(cohort, subject, 2 * responses.shape[2])
+
+
+def _write_voxels(cohort: SyntheticCohort, subject: str, count: int) -> None:
+    path = cohort.root / subject / "voxels.h5"
+    places = np.stack([np.zeros(count), np.zeros(count), np.arange(count)], axis=1)
+    with create(path, "voxels") as file:
+        write_space(file, VoxelSpace(places.astype(np.int32), (1, 1, count), np.eye(4), "T1w"))
+    cohort.voxels[subject] = path
 
 
 def change_responses(path: Path, split: str, change: float) -> None:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from support.command_line import STUDY, brainflix, layout_in, stage_call, write_configuration
 from support.tiny_models import save_captioner, save_clip, save_text_to_video
 from support.videos import STEP, write_video
 
 from brainflix.artifacts.store import create, open_artifact, read_strings, write_dataset
+from brainflix.components import ENCODERS
 from brainflix.config.recipe import TargetConfig
 from brainflix.config.studies import StimuliConfig, StudySource
 from brainflix.errors import ConfigError, DataError, StudyError, VideoError
 from brainflix.studies.study import Clip, Study
 from brainflix.targets.decode import write_stimuli
-from brainflix.targets.encoders import ENCODERS, ClipBatch
+from brainflix.targets.encoders import ClipBatch
 from brainflix.targets.stage import encode
 
 FORM = StimuliConfig(frames=4, height=32, width=32)
@@ -304,16 +307,6 @@ def test_encode_refuses_unknown_names_and_options(models, stimuli, tmp_path):
 # --- from the command line --------------------------------------------------------------------
 
 
-def command(monkeypatch, capsys, *arguments):
-    """Run the command line in this process; return its exit code and what it said."""
-    from brainflix.cli import main as cli
-
-    monkeypatch.setattr("sys.argv", ["brainflix", *map(str, arguments)])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    return caught.value.code or 0, capsys.readouterr().err
-
-
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """A study of two clips in BIDS layout, without any fMRI."""
@@ -332,32 +325,33 @@ def folder(tmp_path) -> Path:
     return root
 
 
-def test_a_truncated_mp4_ends_with_exit_code_2(folder, tmp_path, monkeypatch, capsys):
-    source = json.dumps({"reader": "bids", "root": str(folder)})
-    form = json.dumps({"frames": 4, "height": 32, "width": 32})
-    out = tmp_path / "stimuli.h5"
-    arguments = ("decode", "--source", source, "--options", form, "--out", out)
-    code, said = command(monkeypatch, capsys, *arguments)
-    assert (code, out.is_file()) == (0, True), said
-    out.unlink()
+def test_a_truncated_mp4_ends_with_exit_code_2(folder, tmp_path, capsys):
+    source = {"reader": "bids", "root": str(folder)}
+    form = {"frames": 4, "height": 32, "width": 32}
+    decode = stage_call("decode", tmp_path, source, stimuli=form)
+    code = decode.run()
+    assert (code, decode.out.is_file()) == (0, True), capsys.readouterr().err
+    decode.out.unlink()
     movie = folder / "stimuli" / "two.mp4"
     movie.write_bytes(movie.read_bytes()[: movie.stat().st_size // 2])
-    code, said = command(monkeypatch, capsys, *arguments)
-    assert code == 2
+    assert decode.run() == 2
+    said = capsys.readouterr().err
     assert "two.mp4" in said
     assert "Traceback" not in said
-    assert not out.exists()
+    assert not decode.out.exists()
 
 
-def test_a_model_folder_that_lacks_a_part_ends_with_exit_code_2(
-    stimuli, tmp_path, monkeypatch, capsys
-):
+def test_a_model_folder_that_lacks_a_part_ends_with_exit_code_2(stimuli, tmp_path, capsys):
     model = save_text_to_video(tmp_path / "model")
     (model / "vae" / "diffusion_pytorch_model.safetensors").unlink()
-    options = json.dumps({"encoder": "video_latents", "model": str(model)})
-    out = tmp_path / "latents.h5"
-    code, said = command(monkeypatch, capsys, "encode", stimuli, "--options", options, "--out", out)
-    assert code == 2
+    targets = {"latents": {"encoder": "video_latents", "model": str(model)}}
+    path = write_configuration(tmp_path, {"root": str(tmp_path)}, targets=targets)
+    layout = layout_in(tmp_path)
+    layout.stimuli(STUDY).parent.mkdir(parents=True)
+    shutil.copy(stimuli, layout.stimuli(STUDY))
+    out = layout.target(STUDY, "latents")
+    assert brainflix("encode", STUDY, "latents", "--config", path) == 2
+    said = capsys.readouterr().err
     assert "lacks a part" in said
     assert "vae/diffusion_pytorch_model.safetensors" in said
     assert "Traceback" not in said
