@@ -76,11 +76,11 @@ def main():
         found = score_system(scorer, clips, predicted, baselines)
         wall, cpu = time.perf_counter() - start, time.process_time() - cpu
     for name, entry in found.entries.items():
-        low, high = entry["interval"]
+        low, high = entry.interval
         print(
-            f"{name:30s} {entry['value']:8.4f} [{low:8.4f}, {high:8.4f}]  "
-            f"chance {entry['chance']:8.4f}  P {entry['p']:.4f}  n {entry['n']}  "
-            f"pairs {entry.get('sampled_pairs', 'all')}"
+            f"{name:30s} {entry.value:8.4f} [{low:8.4f}, {high:8.4f}]  "
+            f"chance {entry.chance:8.4f}  P {entry.p:.4f}  n {entry.n}  "
+            f"pairs {entry.notes.get('sampled_pairs', 'all')}"
         )
     print(f"{pairs} pairs of {FRAMES} x {SIDE} x {SIDE}, {len(metrics)} metrics, 2 baselines:")
     print(f"{wall:.0f} s, {cpu:.0f} s of processor time, peak {peak():.2f} GiB")

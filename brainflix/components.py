@@ -162,8 +162,6 @@ def load_extension(name: str) -> None:
     _EXTENSIONS[name] = module
 
 
-Registry = Kind
-
 _PUBLISHED = "brainflix.studies.published"
 
 READERS: Kind[Any] = Kind(

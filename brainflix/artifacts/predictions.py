@@ -19,12 +19,12 @@ NETWORK, RIDGE = "network", "ridge"
 
 @dataclass(frozen=True)
 class Vectors:
-    """Predicted vectors of one subject, target and estimator, beside the true ones.
+    """Predicted vectors of one subject, target and estimator, with the true ones.
 
     Attributes
     ----------
     ids : tuple of str
-        The test clips, one a row of ``averaged`` and ``true``.
+        The test clips, one for each row of ``averaged`` and ``true``.
     averaged : ndarray, shape (clip, ...)
         Predictions, the mean over a clip's repeats.
     true : ndarray, shape (clip, ...)
@@ -42,7 +42,7 @@ class Vectors:
 
 
 class Predictions:
-    """The predictions of an experiment, read a subject at a time.
+    """The predictions of an experiment, read one subject at a time.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Predictions:
             ids = tuple(read_strings(group["clip"]))
             averaged = group[key][()]
             single, single_clip = _single_trials(group, f"{estimator}/single/{target}", ids)
-        true = read_target(self.targets[study][target], ids)
+        true = read_target_rows(self.targets[study][target], ids)
         return Vectors(ids, averaged, true, single, single_clip)
 
 
@@ -90,14 +90,17 @@ def _single_trials(
     return group[key][()], own
 
 
-def read_target(path: Path, ids: Sequence[str]) -> NDArray[Any]:
+def read_target_rows(path: Path, ids: Sequence[str]) -> NDArray[Any]:
     """Return a target's rows for some clips, (clip, ...)."""
     with open_artifact(path, "target") as file:
         place = {name: k for k, name in enumerate(read_strings(file["clip"]))}
         missing = [name for name in ids if name not in place]
         if missing:
             raise DataError(
-                "the target lacks clips", expected="a row a clip", found=missing[0], where=path
+                "the target lacks clips",
+                expected="a row for each clip",
+                found=missing[0],
+                where=path,
             )
         rows = np.array([place[name] for name in ids])
         order = np.argsort(rows, kind="stable")

@@ -91,15 +91,20 @@ def anchored(raw: Mapping[str, Any], folder: str | Path) -> dict[str, Any]:
     """Return a configuration whose relative paths count from ``folder``.
 
     Paths are ``results``, the roots of studies and what their links may lead to, extensions and a
-    recipe that are files, atlases that are files, and models that are folders. Where ``folder`` is
-    the working directory they stay as they are written.
+    recipe that are files, atlases that are files, and models that are folders. What lies in the
+    working directory is named from there, so that the same file has the same name whichever
+    configuration leads to it.
     """
-    folder = Path(folder)
-    if folder.resolve() == Path.cwd().resolve():
+    folder = Path(folder).resolve()
+    if folder == Path.cwd():
         return dict(raw)
 
     def place(value: Any) -> Any:
-        return os.path.normpath(folder / value) if isinstance(value, str) and value else value
+        if not isinstance(value, str) or not value:
+            return value
+        whole = Path(os.path.normpath(folder / value))
+        inside = whole.is_relative_to(Path.cwd())
+        return str(whole.relative_to(Path.cwd())) if inside else str(whole)
 
     def existing(value: Any) -> Any:
         there = isinstance(value, str) and ":" not in value and (folder / value).exists()

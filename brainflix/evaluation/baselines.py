@@ -1,4 +1,4 @@
-"""Reconstructions that know nothing of the brain: grey, stills, training clips, other clips'."""
+"""Reconstructions that use nothing from the brain: grey, stills, training clips, shuffled clips."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def grey_clip(shape: tuple[int, ...]) -> Frames:
 
 
 def mean_clip(frames: FrameSource, rows: NDArray[np.int64], block: int = 64) -> Frames:
-    """Return the mean of some clips, rounded, read a block at a time.
+    """Return the mean of some clips, rounded, read one block at a time.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def repeated(clip: Frames, n: int) -> Frames:
 
 
 class FirstFrames:
-    """Clips that stand still: the first frame of each, as often as the clip has frames.
+    """Clips that do not move: the first frame of each, as often as the clip has frames.
 
     Parameters
     ----------

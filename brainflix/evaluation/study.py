@@ -1,44 +1,42 @@
-"""What the evaluation reads: test clips, reconstructions, predicted and true vectors."""
+"""A study as the evaluation sees it: its test clips, and what its training clips are needed for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.artifacts.store import open_artifact, read_strings
-from brainflix.clips.clips import VideoClips as Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.clips.store import Frames, take
 from brainflix.errors import DataError
-from brainflix.evaluation.audit import split_audit
+from brainflix.evaluation.audits.splits import SplitAudit, split_audit
 from brainflix.evaluation.baselines import mean_clip
 
 
 @dataclass(frozen=True)
 class StudyClips:
-    """A study's test clips, and what its training clips leave for comparison.
+    """A study's test clips, with what is known about its training clips.
 
     Attributes
     ----------
-    test : Clips
+    test : VideoClips
         All test clips.
     train_ids : tuple of str
         Names of the training clips.
     mean_training_clip : ndarray of uint8, shape (frame, height, width, 3)
-    audit : dict
-        See :func:`brainflix.evaluation.audit.split_audit`.
+    audit : SplitAudit
     """
 
-    test: Clips
+    test: VideoClips
     train_ids: tuple[str, ...]
     mean_training_clip: Frames
-    audit: dict[str, Any]
+    audit: SplitAudit
 
-    def subset(self, ids: Sequence[str], where: object) -> Clips:
+    def subset(self, ids: Sequence[str], where: object) -> VideoClips:
         """Return the named test clips in the order given.
 
         Raises
@@ -62,7 +60,7 @@ class StudyClips:
         rows = [place[name] for name in ids]
         labels = {name: tuple(column[k] for k in rows) for name, column in self.test.labels.items()}
         groups = tuple(self.test.groups[k] for k in rows)
-        return Clips(take(self.test.frames, rows), tuple(ids), groups, labels)
+        return VideoClips(take(self.test.frames, rows), tuple(ids), groups, labels)
 
 
 def read_study(path: Path) -> StudyClips:
@@ -85,7 +83,7 @@ def read_study(path: Path) -> StudyClips:
         }
         frames = file["frames"]
         return StudyClips(
-            Clips(frames[test], _at(ids, test), _at(groups, test), labels),
+            VideoClips(frames[test], _at(ids, test), _at(groups, test), labels),
             _at(ids, train),
             mean_clip(frames, train),
             split_audit(ids, splits, groups, frames),

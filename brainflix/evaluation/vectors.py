@@ -1,21 +1,48 @@
-"""Predicted vectors beside true ones: identification, correlation and R2; paired comparisons."""
+"""Predicted vectors against true ones: identification, correlation, R2, cosine, squared error."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import DataError
 from brainflix.metrics.identification import identification
 from brainflix.metrics.similarity import correlation_pairs
-from brainflix.statistics.bootstrap import bootstrap_interval, sign_flip_p
 
 Floats = NDArray[np.float64]
-ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class VectorScores:
+    """How well one set of vectors is predicted.
+
+    Attributes
+    ----------
+    identification : float
+        See :func:`vector_identification`; chance 0.5.
+    r : float
+        See :func:`mean_correlation`.
+    r2 : float or None
+        See :func:`r_squared`; negative where the mean of the true vectors would have been better.
+    cosine : float
+        See :func:`mean_cosine`.
+    mse : float
+        See :func:`mean_squared_error`, in squared units of the target.
+    """
+
+    identification: float
+    r: float
+    r2: float | None
+    cosine: float
+    mse: float
+
+
+def vector_metric(target: str) -> str:
+    """Return what identification by the vectors of a target is called among the metrics."""
+    return f"identification@vector:{target}"
 
 
 def _flat(rows: NDArray[Any], other: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -35,9 +62,9 @@ def vector_identification(
     Parameters
     ----------
     predicted : ndarray, shape (m, ...)
-        Anything behind the first axis is one vector.
+        Everything after the first axis is one vector.
     true : ndarray, shape (n, ...)
-        One vector a clip.
+        One vector for each clip.
     own : ndarray of int, shape (m,), optional
         The clip of each prediction, where several are of one clip; by default i, with m = n.
     """
@@ -62,7 +89,7 @@ def r_squared(predicted: NDArray[Any], true: NDArray[Any]) -> float | None:
 
 
 def mean_correlation(predicted: NDArray[Any], true: NDArray[Any]) -> float:
-    """Return Pearson's r over clips a dimension, averaged over the dimensions that vary.
+    """Return Pearson's r over clips for each dimension, averaged over the dimensions that vary.
 
     A dimension in which the prediction is constant counts as 0.
     """
@@ -94,57 +121,13 @@ def mean_squared_error(predicted: NDArray[Any], true: NDArray[Any]) -> float:
 
 def vector_scores(
     predicted: NDArray[Any], true: NDArray[Any], own: NDArray[np.int64] | None = None
-) -> dict[str, float | None]:
-    """Return identification, mean r, R2, cosine and squared error of predicted vectors.
-
-    Shapes as above. R2 is by sums of squares and may be negative: predicting the mean of the true
-    vectors would have been better then.
-    """
+) -> VectorScores:
+    """Return all scores of predicted vectors; shapes as in :func:`vector_identification`."""
     paired = true if own is None else true[own]
-    return {
-        "identification": float(vector_identification(predicted, true, own).mean()),
-        "r": mean_correlation(predicted, paired),
-        "r2": r_squared(predicted, paired),
-        "cosine": mean_cosine(predicted, paired),
-        "mse": mean_squared_error(predicted, paired),
-    }
-
-
-def paired_difference(
-    ours: Floats, theirs: Floats, units: Sequence[str], options: EvaluationConfig
-) -> dict[str, Any]:
-    """Compare two systems on the same clips.
-
-    Parameters
-    ----------
-    ours, theirs : ndarray of float64, shape (n,)
-        Score of each clip by this system and by the other.
-    units : sequence of str, length n
-        What is resampled together.
-    options : EvaluationConfig
-        Draws, confidence and seed.
-
-    Returns
-    -------
-    dict
-        value, other, difference, interval, p (two-sided, sign flips), n, better: "this", "other"
-        or "neither" where the interval holds 0 or P is not below 0.05.
-    """
-    if ours.shape != theirs.shape:
-        raise DataError("paired scores differ in number", expected=ours.shape, found=theirs.shape)
-    difference = ours - theirs
-    low, high = bootstrap_interval(
-        difference, units, options.bootstrap, options.confidence, options.seed
+    return VectorScores(
+        identification=float(vector_identification(predicted, true, own).mean()),
+        r=mean_correlation(predicted, paired),
+        r2=r_squared(predicted, paired),
+        cosine=mean_cosine(predicted, paired),
+        mse=mean_squared_error(predicted, paired),
     )
-    p = sign_flip_p(difference, units, options.permutations, options.seed)
-    shown = p < ALPHA and not low <= 0 <= high
-    mean = float(difference.mean())
-    return {
-        "value": float(ours.mean()),
-        "other": float(theirs.mean()),
-        "difference": mean,
-        "interval": [low, high],
-        "p": p,
-        "n": len(ours),
-        "better": ("this" if mean > 0 else "other") if shown else "neither",
-    }

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brainflix.components import Registry
+from brainflix.components import Kind
 from brainflix.errors import ModelError
 from brainflix.models.space_time import SpaceTimeTransformer
 
 Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-CALLS: Registry[Callable[[Any, Tensor, Tensor, Tensor], Tensor]] = Registry("denoiser call")
+CALLS: Kind[Callable[[Any, Tensor, Tensor, Tensor], Tensor]] = Kind("denoiser call")
 
 
 @CALLS.register("UNet3DConditionModel")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from brainflix.clips.clips import Feature, VideoClips
-from brainflix.metrics.models import MetricModels
 from brainflix.metrics.pairwise import PairKernel, score_pairs
 from brainflix.statistics.chance import Scores
+
+if TYPE_CHECKING:
+    from brainflix.metrics.models import MetricModels
 
 
 @dataclass(frozen=True)

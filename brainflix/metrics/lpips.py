@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from brainflix.clips.clips import VideoClips
 from brainflix.errors import ModelError
 from brainflix.metrics.base import Metric, Note
-from brainflix.metrics.models import ClipDistance
 from brainflix.metrics.pairwise import score_pairs
 from brainflix.statistics.chance import Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from brainflix.metrics.models import ClipDistance
 
 Floats = NDArray[np.float64]
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)

@@ -14,20 +14,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from brainflix.components import Registry
+from brainflix.components import Kind
 from brainflix.errors import ModelError
 from brainflix.models.source import REMEDY, Source, missing, path_in, refusing, resolve
 
 _WEIGHTS = ("model", "diffusion_pytorch_model", "pytorch_model")
 _SUFFIXES = (".safetensors", ".bin", ".safetensors.index.json", ".bin.index.json")
 
-CLIPS: Registry[str] = Registry("CLIP class")
-TEXT_ENCODERS: Registry[str] = Registry("text encoder class")
-AUTOENCODERS: Registry[str] = Registry("VAE class")
-DENOISERS: Registry[str] = Registry("denoiser class")
-CLASSIFIERS: Registry[str] = Registry("classifier class")
-CAPTIONERS: Registry[str] = Registry("captioner class")
-SCHEDULERS: Registry[str] = Registry("scheduler")
+CLIPS: Kind[str] = Kind("CLIP class")
+TEXT_ENCODERS: Kind[str] = Kind("text encoder class")
+AUTOENCODERS: Kind[str] = Kind("VAE class")
+DENOISERS: Kind[str] = Kind("denoiser class")
+CLASSIFIERS: Kind[str] = Kind("classifier class")
+CAPTIONERS: Kind[str] = Kind("captioner class")
+SCHEDULERS: Kind[str] = Kind("scheduler")
 
 for _registry, _module, _names in (
     (CLIPS, "transformers", ("CLIPModel", "SiglipModel")),
@@ -111,11 +111,11 @@ def check_weights(source: Source, subfolder: str, usual: str) -> None:
                 raise missing(source, path_in(subfolder, shard))
 
 
-def _class(registry: Registry[str], name: str) -> Any:
+def _class(registry: Kind[str], name: str) -> Any:
     return getattr(importlib.import_module(registry[name]), name)
 
 
-def _class_name(config: Mapping[str, Any], registry: Registry[str], where: object) -> str:
+def _class_name(config: Mapping[str, Any], registry: Kind[str], where: object) -> str:
     """Return the class that a configuration names, if brainflix knows how to call it."""
     names = (
         [config["_class_name"]] if "_class_name" in config else config.get("architectures") or []
@@ -131,14 +131,14 @@ def _class_name(config: Mapping[str, Any], registry: Registry[str], where: objec
     )
 
 
-def load_part(source: Source, registry: Registry[str], subfolder: str = "") -> Any:
+def load_part(source: Source, registry: Kind[str], subfolder: str = "") -> Any:
     """Load a network: checked for missing weights, float32, in evaluation mode, without gradients.
 
     Parameters
     ----------
     source : Source
         The model.
-    registry : Registry of str
+    registry : Kind of str
         Class names that are accepted, with the module each is in.
     subfolder : str
         Where in the model the part lies.

@@ -173,7 +173,7 @@ class SpaceTimeTransformer(ModelMixin, ConfigMixin):
         hidden_states : Tensor, shape (batch, channel, frame, height, width)
             Noisy latents.
         timestep : Tensor, shape (batch,) or ()
-            Diffusion time step, 0 to 1000.
+            Diffusion time step, 0 to 1000, on any device.
         encoder_hidden_states : Tensor, shape (batch, token, text_dim)
             Text conditioning.
 
@@ -197,7 +197,7 @@ class SpaceTimeTransformer(ModelMixin, ConfigMixin):
         # One modulation from the time step and the pooled text, shared by all blocks: (batch, 6,
         # dim).
         text = self.text_norm(encoder_hidden_states)
-        timestep = timestep.expand(batch)
+        timestep = timestep.to(x.device).expand(batch)  # schedulers keep theirs on the CPU
         condition = self.time(timestep_embedding(timestep, self.config.dim).to(x.dtype))
         condition = nn.functional.silu(condition + self.text_pool(text.flatten(1)))
         modulation = self.modulation(condition).unflatten(-1, (6, -1))

@@ -1,4 +1,4 @@
-"""Training curves, read from the ``history.json`` that the training stages leave."""
+"""Training curves, read from the ``history.json`` that the training stages write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PHASES = {"train": "training", "validation": "validation"}
 
 
 @dataclass(frozen=True)
-class Curve:
+class TrainingCurve:
     """A quantity over the epochs of one fit.
 
     Attributes
@@ -27,7 +27,7 @@ class Curve:
     epochs : tuple of int
         0 is the state before the first step.
     values : tuple of float
-        A value an epoch.
+        One value for each epoch.
     best : int or None
         The position in ``epochs`` of the state that was kept, None where it has no value.
     """
@@ -37,10 +37,10 @@ class Curve:
     best: int | None = None
 
 
-Drawing = dict[str, Curve]  # a line's label to the line
+Drawing = dict[str, TrainingCurve]  # a line's label to the line
 
 
-def read_history(folder: Path) -> dict[str, dict[str, Curve]]:
+def read_history(folder: Path) -> dict[str, dict[str, TrainingCurve]]:
     """Return the curves of every model that a stage fitted, by model and quantity.
 
     Parameters
@@ -75,7 +75,7 @@ def read_history(folder: Path) -> dict[str, dict[str, Curve]]:
         ) from error
 
 
-def _curve(epochs: Sequence[int], values: Sequence[float | None], best: int) -> Curve:
+def _curve(epochs: Sequence[int], values: Sequence[float | None], best: int) -> TrainingCurve:
     """Pair epochs with values, leaving out epochs at which nothing was logged."""
     known = [
         (k, int(epoch), float(value))
@@ -83,7 +83,7 @@ def _curve(epochs: Sequence[int], values: Sequence[float | None], best: int) -> 
         if value is not None
     ]
     place = [k for k, _, _ in known]
-    return Curve(
+    return TrainingCurve(
         tuple(epoch for _, epoch, _ in known),
         tuple(value for _, _, value in known),
         place.index(best) if best in place else None,
@@ -91,13 +91,13 @@ def _curve(epochs: Sequence[int], values: Sequence[float | None], best: int) -> 
 
 
 def arrange(
-    models: Mapping[str, Mapping[str, Curve]], order: Sequence[str] = ()
+    models: Mapping[str, Mapping[str, TrainingCurve]], order: Sequence[str] = ()
 ) -> dict[str, Drawing]:
     """Sort curves into drawings.
 
-    One model of all subjects has its training and validation curves in one drawing; of several
-    models the training curves lie together. Each quantity that is validated a subject has a
-    drawing with a line a subject.
+    One model of all subjects has its training and validation curves in one drawing; for several
+    models the training curves are in one drawing. Each quantity that is validated for
+    subjects has a drawing with a line for each subject.
 
     Parameters
     ----------

@@ -1,70 +1,96 @@
-"""What the pages of this project share: their frame, tables that scroll, the pause switch."""
+"""The page: one frame, and sections that are shown where they have something to show.
+
+A section is a module of :mod:`brainflix.report.sections` with a template of the same name next to
+it. Its contract is :class:`PageSection`; to add one, write both files and enter the module in
+:data:`brainflix.report.sections.SECTIONS`.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from string import Template
+from typing import Any, Protocol
 
-from brainflix.report.html import Child, Markup, element, render
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from brainflix.evaluation.wording import capital
+from brainflix.report.contents import Contents
 
 _HERE = Path(__file__).resolve().parent
 
 
-def page(
-    title: str,
-    heading: Child,
-    sections: Mapping[str, Markup | None],
-    names: Mapping[str, str],
-    styles: Sequence[str] = ("page.css",),
-) -> str:
-    """Return a page that needs no other file.
+class PageSection(Protocol):
+    """A module that shows one thing.
+
+    Attributes
+    ----------
+    NAME : str
+        Identifier on the page, and name of the template ``sections/NAME.html``.
+    TITLE : str
+        Heading, and name in the navigation.
+    NEEDS : tuple of str
+        Fields of :class:`Contents` that must not be empty.
+    """
+
+    NAME: str
+    TITLE: str
+    NEEDS: tuple[str, ...]
+
+    def has_content(self, contents: Contents) -> bool:
+        """Return whether there is anything to show; asked where all needs are there."""
+
+    def view(self, contents: Contents) -> Mapping[str, Any]:
+        """Return what the section's template is filled with."""
+
+
+def shown_sections(sections: Sequence[PageSection], contents: Contents) -> list[PageSection]:
+    """Return the sections that have something to show."""
+    return [
+        section
+        for section in sections
+        if all(getattr(contents, need) for need in section.NEEDS) and section.has_content(contents)
+    ]
+
+
+@functools.cache
+def environment() -> Environment:
+    """Return the templates of the page; what is put into them is escaped."""
+    found = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters["capital"] = capital
+    return found
+
+
+def section_html(section: PageSection, contents: Contents) -> Markup:
+    """Return one section as HTML."""
+    template = environment().get_template(f"sections/{section.NAME}.html")
+    return Markup(template.render(section=section, **section.view(contents)))
+
+
+def render_page(contents: Contents, sections: Sequence[PageSection]) -> str:
+    """Return the page as HTML that needs no other file.
 
     Parameters
     ----------
-    title : str
-        What the browser calls it.
-    heading : Child
-        What stands above the navigation.
-    sections : mapping of str to Markup or None
-        By identifier; None for one that is left out.
-    names : mapping of str to str
-        What the navigation calls each section.
-    styles : sequence of str
-        Style sheets of this package, in their order.
+    contents : Contents
+    sections : sequence of PageSection
+        All that there are, in their order.
     """
-    links = [
-        element("a", names[name], href=f"#{name}")
-        for name, section in sections.items()
-        if section is not None
-    ]
-    navigation = element("nav", links, aria_label="Sections")
-    return Template((_HERE / "page.html").read_text(encoding="utf-8")).substitute(
-        title=render(title),
-        style="".join((_HERE / name).read_text(encoding="utf-8") for name in styles),
-        body=render([heading, navigation, *sections.values()]),
-    )
-
-
-def scrolling_table(
-    heads: Sequence[str], bodies: Child, label: str, class_: str | None = None
-) -> Markup:
-    """Return a table that scrolls sideways where it is wider than the page."""
-    table = element(
-        "table",
-        element("thead", element("tr", [element("th", head, scope="col") for head in heads])),
-        bodies,
-        class_=class_,
-    )
-    return element("div", table, class_="scroll", tabindex=0, role="region", aria_label=label)
-
-
-def pause_switch() -> Markup:
-    """Return the switch that stops all clips of a page."""
-    return element(
-        "label",
-        element("input", type="checkbox", id="pause"),
-        element("span", "Pause all clips"),
-        class_="switch",
-        for_="pause",
+    shown = shown_sections(sections, contents)
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            contents=contents,
+            parts=[(section, section_html(section, contents)) for section in shown],
+            style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+            script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
+        )
     )

@@ -1,4 +1,4 @@
-"""The page of an evaluation that stands alone, and all its other outputs."""
+"""All that ``brainflix evaluate`` writes: the page, JSON, tables, or a table on the terminal."""
 
 from __future__ import annotations
 
@@ -12,32 +12,22 @@ from typing import Any
 
 from brainflix.console import announce
 from brainflix.errors import ConfigError
-from brainflix.evaluation import output as tables
-from brainflix.evaluation.evaluate import Evaluation, evaluated
-from brainflix.evaluation.standalone.request import Request
-from brainflix.report import evaluation_audits, evaluation_clips, evaluation_scores
-from brainflix.report.evaluation_words import place_name
-from brainflix.report.html import Markup
-from brainflix.report.page import page
-
-_NAVIGATION = {
-    "summary": "In short",
-    "table": "All numbers",
-    "reconstructions": "Clips",
-    "distributions": "Distributions",
-    "comparison": "Comparison",
-    "audits": "Audits",
-    "metrics": "What they mean",
-    "origin": "What was run",
-}
+from brainflix.evaluation import tables
+from brainflix.evaluation.clip_table import write_csv, write_parquet
+from brainflix.evaluation.results import write_results
+from brainflix.evaluation.standalone.request import EvaluationRequest
+from brainflix.evaluation.standalone.source import evaluated
+from brainflix.report.folders import folder_contents
+from brainflix.report.page import render_page
+from brainflix.report.sections import SECTIONS
 
 
-def write_evaluation(request: Request, outputs: Mapping[str, Path]) -> None:
+def write_evaluation(request: EvaluationRequest, outputs: Mapping[str, Path]) -> None:
     """Evaluate, and write what is asked for; a table is printed where nothing is.
 
     Parameters
     ----------
-    request : Request
+    request : EvaluationRequest
     outputs : mapping of str to Path
         "json", "csv", "parquet", "html" and "latex" to files. Each is written whole or not at all,
         after everything has been computed.
@@ -48,23 +38,27 @@ def write_evaluation(request: Request, outputs: Mapping[str, Path]) -> None:
         Where the clips, tables, models or outputs cannot be used; nothing is written then.
     """
     check_outputs(outputs)
-    with _ended_orderly(), evaluated(request) as found:
-        pages = {"html": render_page(found)} if "html" in outputs else {}
+    with ended_orderly(), evaluated(request) as found:
+        results = found.results
+        # Texts are made while the clips can be read, and before anything is written.
+        texts = {}
+        if "html" in outputs:
+            texts["html"] = render_page(folder_contents(found, outputs), SECTIONS)
         if "latex" in outputs:
-            pages["latex"] = tables.latex(found.content)
-        for kind, path in outputs.items():
-            if kind in pages:
-                tables.write_text(path, pages[kind])
-            elif kind == "json":
-                tables.write_content(path, found.content)
-            elif kind == "csv":
-                tables.write_csv(path, found.rows)
-            else:
-                tables.write_parquet(path, found.rows)
+            texts["latex"] = tables.latex(results)
+    for kind, path in outputs.items():
+        if kind in texts:
+            tables.write_text(path, texts[kind])
+        elif kind == "json":
+            write_results(path, results)
+        elif kind == "csv":
+            write_csv(path, results.scores)
+        else:
+            write_parquet(path, results.scores)
     if outputs:
-        announce("evaluate", f"leaves {', '.join(str(path) for path in outputs.values())}")
+        announce("evaluate", f"writes {', '.join(str(path) for path in outputs.values())}")
     else:
-        tables.print_table(found.content)
+        tables.print_table(results)
 
 
 def check_outputs(outputs: Mapping[str, Path]) -> None:
@@ -91,7 +85,7 @@ def check_outputs(outputs: Mapping[str, Path]) -> None:
 
 
 @contextlib.contextmanager
-def _ended_orderly() -> Iterator[None]:
+def ended_orderly() -> Iterator[None]:
     """Let a request to terminate clean up like any error, in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -105,25 +99,3 @@ def _ended_orderly() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def render_page(found: Evaluation) -> str:
-    """Return the page as HTML that needs no other file."""
-    sections: dict[str, Markup | None] = {
-        "summary": evaluation_scores.summary(found),
-        "table": evaluation_scores.table(found),
-        "reconstructions": evaluation_clips.section(found),
-        "distributions": evaluation_scores.distributions(found),
-        "comparison": evaluation_scores.comparison(found),
-        "audits": evaluation_audits.section(found),
-        "metrics": evaluation_scores.meanings(found),
-        "origin": evaluation_audits.origin(found),
-    }
-    files = found.content["provenance"]["files"]
-    return page(
-        f"{place_name(files['reconstructed']['where'])} – brainflix evaluation",
-        evaluation_scores.heading(found),
-        sections,
-        _NAVIGATION,
-        styles=("page.css", "evaluation.css"),
-    )

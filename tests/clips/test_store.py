@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -13,7 +14,9 @@ from brainflix.clips.store import FrameStore, blocks, take
 from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import DataError
 from brainflix.evaluation.baselines import grey_clip, repeated
-from brainflix.evaluation.scoring import Scorer, add_q, over_subjects, paired, score_system
+from brainflix.evaluation.comparison import paired
+from brainflix.evaluation.pooling import over_subjects
+from brainflix.evaluation.scoring import Scorer, score_system, with_q
 from brainflix.metrics.catalogue import MODEL_FREE, usable
 from brainflix.metrics.models import MetricModels
 
@@ -113,8 +116,8 @@ def test_clips_on_disk_score_as_clips_in_memory(frames: np.ndarray, tmp_path: Pa
     )
     for name, entry in from_disk.entries.items():
         expected = in_memory.entries[name]
-        assert entry.pop("baselines") == pytest.approx(expected.pop("baselines"))
-        assert entry == expected
+        assert entry.baselines == pytest.approx(expected.baselines)
+        assert replace(entry, baselines=expected.baselines) == expected
     assert [row[:3] for row in from_disk.rows] == [row[:3] for row in in_memory.rows]
 
 
@@ -128,11 +131,9 @@ def test_large_sets_have_their_baselines_on_some_clips(
     scorer = Scorer(metrics, MetricModels(), OPTIONS)
     found = score_system(scorer, clips(frames), frames[::-1], {"copy": frames})
     entry = found.entries["psnr"]
-    assert entry["baseline_clips"] == 4
-    assert entry["baselines"]["copy"] == 100
-    scored = {
-        clip for clip, metric, variant, _ in found.rows if (metric, variant) == ("psnr", "copy")
-    }
+    assert entry.notes["baseline_clips"] == 4
+    assert entry.baselines["copy"] == 100
+    scored = {row.clip for row in found.rows if (row.metric, row.system) == ("psnr", "copy")}
     assert len(scored) == 4
 
 
@@ -146,26 +147,25 @@ def test_systems_are_set_beside_each_other(frames: np.ndarray) -> None:
         shown = np.clip(frames + rng.normal(0, spread, SHAPE), 0, 255).astype(np.uint8)
         found[name] = score_system(scorer, true, shown, {})
     compared = paired(found["good"].scores, found["bad"].scores, true, OPTIONS)
-    assert compared["mse"]["difference"] < 0 < compared["psnr"]["difference"]
-    assert compared["mse"]["p"] == compared["psnr"]["p"] > 1 / 8  # four groups, sixteen flips
+    assert compared["mse"].difference < 0 < compared["psnr"].difference
+    assert compared["mse"].p == compared["psnr"].p > 1 / 8  # four groups, sixteen flips
     alone = VideoClips(frames, true.ids, true.ids)
     compared = paired(found["good"].scores, found["bad"].scores, alone, OPTIONS)
-    assert {compared[name]["better"] for name in ("mse", "psnr")} == {"this"}
+    assert {compared[name].better for name in ("mse", "psnr")} == {"this"}
     backwards = paired(found["bad"].scores, found["good"].scores, alone, OPTIONS)
-    assert {backwards[name]["better"] for name in ("mse", "psnr")} == {"other"}
+    assert {backwards[name].better for name in ("mse", "psnr")} == {"other"}
     entries = {name: one.entries for name, one in found.items()}
-    add_q(entries)
-    tested = [entry for metrics in entries.values() for entry in metrics.values()]
-    assert all(entry["p"] <= entry["q"] <= 1 for entry in tested)
+    tested = [entry for metrics in with_q(entries).values() for entry in metrics.values()]
+    assert all(entry.p <= entry.q <= 1 for entry in tested)
     together = over_subjects(
         {n: f.scores for n, f in found.items()}, dict.fromkeys(found, true), OPTIONS
     )
-    assert together["psnr"]["subjects"] == 2
-    assert together["psnr"]["value"] == pytest.approx(
-        np.mean([f.entries["psnr"]["value"] for f in found.values()])
+    assert together["psnr"].subjects == 2
+    assert together["psnr"].value == pytest.approx(
+        np.mean([f.entries["psnr"].value for f in found.values()])
     )
-    low, high = together["psnr"]["interval"]
-    assert low <= together["psnr"]["value"] <= high
+    low, high = together["psnr"].interval
+    assert low <= together["psnr"].value <= high
 
 
 class Watched:
@@ -204,8 +204,8 @@ def test_clips_are_read_a_few_at_a_time_and_seldom(monkeypatch: pytest.MonkeyPat
         watched[1],
         {},
     )
-    assert found.entries["ssim@rgb"]["sampled_pairs"] == 24 * 3
-    assert found.entries["epe"]["n"] == 5
+    assert found.entries["ssim@rgb"].notes["sampled_pairs"] == 24 * 3
+    assert found.entries["epe"].n == 5
     for source in watched:
         assert source.most <= 4
         assert source.reads.max() <= 3  # features, pairs, and flow of some

@@ -7,24 +7,21 @@ import pytest
 from scipy.stats import spearmanr
 
 from brainflix.errors import DataError
-from brainflix.evaluation.audit import (
-    Window,
-    collapse,
-    digests,
-    duplicates,
-    effective_rank,
-    effects,
-    fingerprints,
+from brainflix.evaluation.audits.collapse import collapse, effective_rank
+from brainflix.evaluation.audits.nearness import (
     nearest,
-    shared_volumes,
+    rank_correlations,
     similarity_effect,
 )
+from brainflix.evaluation.audits.splits import digests, duplicates, fingerprints
+from brainflix.evaluation.audits.volumes import VolumeWindow, shared_volumes
 from brainflix.evaluation.baselines import (
     FirstFrames,
     mean_clip,
     random_training,
     thumbnails,
 )
+from brainflix.evaluation.clip_table import ClipScore
 
 RNG = np.random.default_rng(4)
 
@@ -59,24 +56,24 @@ def test_a_collapsed_set_is_found_and_a_good_one_is_not() -> None:
     true = RNG.normal(size=(60, 40))
     good = true + 0.5 * RNG.normal(size=true.shape)
     found = collapse(good, true, "clip")
-    assert not found["collapsed"]
-    assert found["distinct_nearest"] > 50
+    assert not found.collapsed
+    assert found.distinct_nearest > 50
     few = true[:3][RNG.integers(3, size=60)]
     found = collapse(few, true, "clip")
-    assert found["collapsed"]
-    assert found["distinct_nearest"] == 3
-    assert found["effective_rank"] <= 2.0
+    assert found.collapsed
+    assert found.distinct_nearest == 3
+    assert found.effective_rank <= 2.0
     grey = collapse(np.ones((60, 40)), true, "clip")
-    assert grey["collapsed"]
-    assert grey["effective_rank"] == 0.0
+    assert grey.collapsed
+    assert grey.effective_rank == 0.0
 
 
 def test_random_choice_is_expected_to_reach_so_many() -> None:
     n, rng = 50, np.random.default_rng(0)
     drawn = [len(np.unique(rng.integers(n, size=n))) for _ in range(4000)]
     found = collapse(RNG.normal(size=(n, 8)), RNG.normal(size=(n, 8)), "clip")
-    assert found["distinct_expected"] == pytest.approx(np.mean(drawn), abs=0.2)
-    assert not found["collapsed"]
+    assert found.distinct_expected == pytest.approx(np.mean(drawn), abs=0.2)
+    assert not found.collapsed
 
 
 def test_the_nearest_is_found_in_blocks_as_at_once() -> None:
@@ -88,7 +85,7 @@ def test_the_nearest_is_found_in_blocks_as_at_once() -> None:
     np.testing.assert_allclose(similar, cosine.max(axis=1))
     _, r = nearest(rows, others, "pixels")
     assert r[0] == pytest.approx(max(np.corrcoef(rows[0], other)[0, 1] for other in others))
-    with pytest.raises(DataError, match="no clips to compare"):
+    with pytest.raises(DataError, match="no training clips to compare"):
         nearest(rows, others[:0], "clip")
 
 
@@ -101,11 +98,11 @@ def test_copies_are_found_within_and_across_splits() -> None:
     exact, small = fingerprints(frames, thumbnails)
     assert exact == digests(frames)
     found = duplicates(names, splits, exact, small)
-    assert found["exact"]["across"] == 1  # c0 and copy0
-    assert found["exact"]["within"] == {"test": 1, "train": 0}  # c1 and copy1
-    assert found["exact"]["examples"] == [["c0", "copy0"], ["c1", "copy1"]]
-    assert found["near"]["across"] == 1
-    assert found["near"]["examples"] == [["c2", "near2"]]
+    assert found.exact.across == 1  # c0 and copy0
+    assert found.exact.within == {"test": 1, "train": 0}  # c1 and copy1
+    assert found.exact.examples == (("c0", "copy0"), ("c1", "copy1"))
+    assert found.near.across == 1
+    assert found.near.examples == (("c2", "near2"),)
 
 
 def test_different_clips_are_no_duplicates() -> None:
@@ -113,26 +110,29 @@ def test_different_clips_are_no_duplicates() -> None:
     found = duplicates(
         [str(k) for k in range(40)], ["test"] * 40, *fingerprints(frames, thumbnails)
     )
-    assert found["exact"]["within"] == found["near"]["within"] == {"test": 0}
+    assert found.exact.within == found.near.within == {"test": 0}
 
 
 def test_windows_that_share_a_volume_are_found() -> None:
     windows = [
-        Window("r1", "train", 0, 4, "a"),
-        Window("r1", "test", 4, 8, "b"),  # volume 4 is shared
-        Window("r1", "test", 9, 12, "c"),
-        Window("r2", "train", 9, 12, "d"),  # another run
+        VolumeWindow("r1", "train", 0, 4, "a"),
+        VolumeWindow("r1", "test", 4, 8, "b"),  # volume 4 is shared
+        VolumeWindow("r1", "test", 9, 12, "c"),
+        VolumeWindow("r2", "train", 9, 12, "d"),  # another run
     ]
     found = shared_volumes(windows)
-    assert (found["test_windows"], found["volumes"], found["gap"]) == (1, 1, -1)
-    assert found["examples"] == [["b", "a"]]
-    apart = shared_volumes([Window("r", "train", 0, 4), Window("r", "test", 7, 9)])
-    assert (apart["test_windows"], apart["volumes"], apart["gap"]) == (0, 0, 2)
-    touching = shared_volumes([Window("r", "train", 5, 9), Window("r", "test", 2, 4)])
-    assert (touching["test_windows"], touching["gap"]) == (0, 0)
-    assert shared_volumes([Window("r", "test", 0, 1), Window("s", "train", 0, 1)])["gap"] is None
+    assert (found.test_windows, found.volumes, found.gap) == (1, 1, -1)
+    assert found.examples == (("b", "a"),)
+    apart = shared_volumes([VolumeWindow("r", "train", 0, 4), VolumeWindow("r", "test", 7, 9)])
+    assert (apart.test_windows, apart.volumes, apart.gap) == (0, 0, 2)
+    touching = shared_volumes([VolumeWindow("r", "train", 5, 9), VolumeWindow("r", "test", 2, 4)])
+    assert (touching.test_windows, touching.gap) == (0, 0)
+    assert (
+        shared_volumes([VolumeWindow("r", "test", 0, 1), VolumeWindow("s", "train", 0, 1)]).gap
+        is None
+    )
     with pytest.raises(DataError, match="ends before"):
-        shared_volumes([Window("r", "test", 3, 1)])
+        shared_volumes([VolumeWindow("r", "test", 3, 1)])
 
 
 def test_an_effect_of_similarity_is_a_rank_correlation() -> None:
@@ -142,7 +142,8 @@ def test_an_effect_of_similarity_is_a_rank_correlation() -> None:
     rows += [(f"c{k % 12}", "noise", "reconstructed", v) for k, v in enumerate(noisy.tolist())]
     rows += [(clip, "up", "grey", 0.0) for clip in similarity]
     rows += [(clip, "flat", "reconstructed", 1.0) for clip in similarity]
-    found = effects(similarity, rows, "reconstructed")
+    scores = [ClipScore("", "", *row) for row in rows]
+    found = rank_correlations(similarity, scores, "reconstructed")
     assert found["up"] == pytest.approx(1.0)
     means = noisy.reshape(2, 12).mean(axis=0)
     assert found["noise"] == pytest.approx(spearmanr(np.arange(12), means).statistic)

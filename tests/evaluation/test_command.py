@@ -16,10 +16,11 @@ from support.clips_on_disk import N, damaged, true_clips, write_h5, write_set
 
 from brainflix.cli import main as cli
 from brainflix.errors import ConfigError
-from brainflix.evaluation.output import escape_latex, finite, shown
 from brainflix.evaluation.standalone.request import chosen_metrics
+from brainflix.evaluation.tables import escape_latex
+from brainflix.evaluation.wording import number, p_value
 from brainflix.metrics.catalogue import EVERYTHING, LEGACY, SOUND
-from brainflix.report.standalone import _ended_orderly
+from brainflix.report.standalone import ended_orderly
 
 METRICS = "ssim@rgb,psnr,mse,identification@pixel"
 QUICK = ["--metrics", METRICS, "--permutations", "99", "--bootstrap", "100"]
@@ -113,7 +114,11 @@ def test_side_by_side_pictures_equal_two_folders(sets: Path, tmp_path: Path) -> 
 
 def test_the_json_holds_all_that_a_reader_needs(sets: Path, tmp_path: Path) -> None:
     found = scored(tmp_path / "m.json", sets / "true", sets / "made", "--training", sets / "train")
-    assert set(found) == {"metrics", "audit", "skipped_metrics", "provenance"}
+    assert set(found) == {
+        *("version", "system", "metrics", "subjects", "audit", "comparison"),
+        *("skipped_metrics", "provenance"),
+    }
+    assert found["subjects"][""]["metrics"] == found["metrics"]
     assert set(found["metrics"]) == set(METRICS.split(","))
     for entry in found["metrics"].values():
         assert {"value", "interval", "chance", "p", "q", "n", "baselines"} <= set(entry)
@@ -137,11 +142,12 @@ def test_the_json_holds_all_that_a_reader_needs(sets: Path, tmp_path: Path) -> N
         "unpaired_true": [],
         "unpaired_reconstructed": [],
     }
-    assert known["files"]["true"]["files"] == N
-    assert re.fullmatch("[0-9a-f]{16}", known["files"]["true"]["digest"])
+    assert known["inputs"]["true"]["files"] == N
+    assert re.fullmatch("[0-9a-f]{16}", known["inputs"]["true"]["digest"])
     assert known["configuration"]["permutations"] == 99
-    assert found["audit"]["nearest_training"]["training_clips"] == 9
-    assert set(found["audit"]["nearest_training"]["rank_correlation"]) == set(found["metrics"])
+    nearest = found["audit"][""]["nearest_training"]
+    assert nearest["training_clips"] == 9
+    assert set(nearest["rank_correlation"]) == set(found["metrics"])
 
 
 def test_without_training_clips_their_baselines_are_missing_and_said_so(
@@ -149,15 +155,15 @@ def test_without_training_clips_their_baselines_are_missing_and_said_so(
 ) -> None:
     found = scored(tmp_path / "m.json", sets / "true", sets / "made")
     assert set(found["metrics"]["psnr"]["baselines"]) == {"grey", "still_first_frame", "shuffled"}
-    assert "--training" in found["audit"]["nearest_training"]["skipped"]
+    assert "--training" in found["audit"][""]["skipped"]["nearest_training"]
 
 
 def test_the_same_request_gives_the_same_bytes(sets: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        files = [f"--{kind}={tmp_path / name}.{kind}" for kind in ("json", "html", "csv", "latex")]
+        files = [f"--{kind}={tmp_path / name / kind}" for kind in ("json", "html", "csv", "latex")]
         evaluate(sets / "true", sets / "made", *QUICK, *files)
     for kind in ("json", "html", "csv", "latex"):
-        a, b = ((tmp_path / f"{name}.{kind}").read_bytes() for name in "ab")
+        a, b = ((tmp_path / name / kind).read_bytes() for name in "ab")
         assert a == b, kind
 
 
@@ -170,28 +176,29 @@ def test_csv_and_parquet_hold_the_same(sets: Path, tmp_path: Path) -> None:
     with open(out / "r.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     table = pd.read_parquet(out / "r.parquet")
-    assert list(table.columns) == ["subject", "clip", "metric", "variant", "value"]
-    assert len(rows) == len(table) == N * 4 * 4  # clips, metrics, variants
-    for name in ("subject", "clip", "metric", "variant"):
+    assert list(table.columns) == ["study", "subject", "clip", "metric", "system", "value"]
+    assert len(rows) == len(table) == N * 4 * 4  # clips, metrics, systems
+    for name in ("subject", "clip", "metric", "system"):
         assert [row[name] for row in rows] == table[name].tolist()
     np.testing.assert_array_equal([float(row["value"]) for row in rows], table["value"])
-    own = table[(table["variant"] == "reconstructed") & (table["metric"] == "psnr")]["value"]
+    own = table[(table["system"] == "reconstructed") & (table["metric"] == "psnr")]["value"]
     entry = json.loads((out / "m.json").read_text())["metrics"]["psnr"]
     assert entry["value"] == pytest.approx(own.mean())
 
 
 def test_another_system_is_compared_on_the_same_clips(sets: Path, tmp_path: Path) -> None:
     found = scored(tmp_path / "a.json", sets / "true", sets / "made", "--against", sets / "worse")
-    psnr = found["comparison"]["metrics"]["psnr"]
+    compared = found["comparison"][str(sets / "worse")]
+    assert compared["on"] == "clips"
+    psnr = compared["metrics"]["psnr"]["pooled"]
     other = scored(tmp_path / "b.json", sets / "true", sets / "worse")["metrics"]["psnr"]["value"]
     assert psnr["other"] == pytest.approx(other)
     assert psnr["difference"] == pytest.approx(found["metrics"]["psnr"]["value"] - other)
     assert psnr["better"] == "this" if psnr["p"] < 0.05 else "neither"
-    assert found["comparison"]["metrics"]["mse"]["difference"] < 0
+    assert compared["metrics"]["mse"]["pooled"]["difference"] < 0
     same = scored(tmp_path / "c.json", sets / "true", sets / "made", "--against", sets / "made")
-    assert same["comparison"]["metrics"]["psnr"]["difference"] == 0
-    assert same["comparison"]["metrics"]["psnr"]["p"] == 1
-    assert same["comparison"]["metrics"]["psnr"]["better"] == "neither"
+    psnr = same["comparison"][str(sets / "made")]["metrics"]["psnr"]["pooled"]
+    assert (psnr["difference"], psnr["p"], psnr["better"]) == (0, 1, "neither")
 
 
 def test_a_perfect_oracle_scores_perfectly(sets: Path, tmp_path: Path) -> None:
@@ -203,7 +210,7 @@ def test_a_perfect_oracle_scores_perfectly(sets: Path, tmp_path: Path) -> None:
 def test_identical_clips_can_be_evaluated(sets: Path, tmp_path: Path) -> None:
     found = scored(tmp_path / "a.json", sets / "true", sets / "true")
     assert found["metrics"]["ssim@rgb"]["value"] == pytest.approx(1.0)
-    assert found["audit"]["collapse"][""]["identical_to_true"] == N
+    assert found["subjects"][""]["collapse"]["identical_to_true"] == N
 
 
 def test_subjects_are_evaluated_each_and_together(sets: Path, tmp_path: Path) -> None:
@@ -218,7 +225,7 @@ def test_subjects_are_evaluated_each_and_together(sets: Path, tmp_path: Path) ->
     assert pooled["interval"][1] - pooled["interval"][0] > 1.0  # subjects differ more than clips
     assert pooled["p"] == max(e["p"] for e in each)
     assert pooled["n"] == 3 * N
-    assert set(found["audit"]["collapse"]) == set(found["subjects"])
+    assert all(each["collapse"]["n"] == N for each in found["subjects"].values())
     alone = scored(tmp_path / "one.json", sets / "true", tmp_path / "made" / "sub-01")
     assert each[1]["value"] == alone["metrics"]["psnr"]["value"]
 
@@ -230,10 +237,11 @@ def test_systems_are_compared_over_subjects(sets: Path, tmp_path: Path) -> None:
     found = scored(
         tmp_path / "m.json", sets / "true", tmp_path / "made", "--against", tmp_path / "other"
     )["comparison"]
-    each = [found["subjects"][name]["psnr"]["difference"] for name in ("s0", "s1")]
-    assert found["metrics"]["psnr"]["difference"] == pytest.approx(np.mean(each))
+    psnr = found[str(tmp_path / "other")]["metrics"]["psnr"]
+    each = [psnr["subjects"][name]["difference"] for name in ("s0", "s1")]
+    assert psnr["pooled"]["difference"] == pytest.approx(np.mean(each))
     assert each[1] > each[0] > 0
-    assert found["metrics"]["psnr"]["n"] == N
+    assert psnr["pooled"]["n"] == N
 
 
 def test_groups_of_a_table_are_resampled(sets: Path, tmp_path: Path) -> None:
@@ -274,7 +282,7 @@ def test_windows_that_leak_are_reported(sets: Path, tmp_path: Path) -> None:
     table = tmp_path / "w.csv"
     table.write_text("run,split,first,last\n1,train,0,5\n1,test,5,9\n")
     found = scored(tmp_path / "a.json", sets / "true", sets / "made", "--windows", table)
-    assert found["audit"]["shared_volumes"]["test_windows"] == 1
+    assert found["audit"][""]["shared_volumes"]["test_windows"] == 1
 
 
 def test_a_table_is_printed_where_nothing_is_written(sets: Path, capsys) -> None:
@@ -292,7 +300,7 @@ def test_metrics_without_their_models_are_skipped_with_the_reason(
     quick = ["--permutations", "99", "--bootstrap", "100"]
     evaluate(*(sets / "true", sets / "made"), "--metrics", "mse,identification@clip,lpips", *quick)
     said = " ".join(capsys.readouterr().out.split())
-    assert "not computed (needs a CLIP): identification@clip" in said
+    assert "not computed (needs a CLIP model" in said
     with pytest.raises(ConfigError, match="no metric can be computed"):
         evaluate(sets / "true", sets / "made", "--metrics", "50way-identification@clip", *quick)
 
@@ -319,19 +327,19 @@ def test_families_of_metrics() -> None:
     assert chosen_metrics("frame-7way@top3") == ("frame-7way@top3",)
     with pytest.raises(ConfigError):
         chosen_metrics("psnr,ssim")
-    with pytest.raises(ConfigError, match="no metric"):
+    with pytest.raises(ConfigError, match="list of metrics is empty"):
         chosen_metrics(" , ")
 
 
-def test_numbers_that_are_not_finite_become_null() -> None:
-    assert finite({"a": [float("inf"), 1.0, (float("nan"),)]}) == {"a": [None, 1.0, [None]]}
-    assert [shown(v) for v in (None, float("inf"), -0.1234, 16.719, 123.4)] == [
+def test_numbers_are_written_in_one_way() -> None:
+    assert [number(v) for v in (None, float("inf"), -0.1234, 16.719, 123.4)] == [
         "–",
         "∞",
         "−0.123",
         "16.72",
         "123.4",
     ]
+    assert [p_value(v) for v in (None, 0.0004, 0.0312, 1.0)] == ["–", "< .001", ".031", "1.000"]
 
 
 # --- what is refused, naming the files, with nothing written
@@ -403,7 +411,7 @@ def test_unpaired_clips_can_be_left_out(sets: Path, tmp_path: Path) -> None:
         (["--clip-model", "nowhere", "--metrics", "identification@clip"], "nowhere"),
         (["--device", "abacus", "--clip-model", "embedded:clip"], "abacus"),
         (["--layout", "left-right"], "one folder whose pictures show both"),
-        (["--size", "huge"], "not a size"),
+        (["--size", "huge"], "size cannot be read"),
         (["--group-column", "scene"], "no column scene"),
         (["--json", "{out}/x", "--csv", "{out}/x"], "two outputs have one name"),
         (["--html", "{out}"], "an output is a folder"),
@@ -426,6 +434,6 @@ def test_one_folder_needs_a_layout(sets: Path, monkeypatch, capsys) -> None:
 
 def test_a_request_to_terminate_cleans_up() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit, match="143"), _ended_orderly():
+    with pytest.raises(SystemExit, match="143"), ended_orderly():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before

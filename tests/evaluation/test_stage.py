@@ -12,7 +12,7 @@ import pytest
 from support.fake_results import FakeExperiment, make_experiment
 from support.tiny_models import save_classifier, save_clip
 
-from brainflix.artifacts.predictions import read_target
+from brainflix.artifacts.predictions import read_target_rows
 from brainflix.artifacts.store import read_json, seal
 from brainflix.artifacts.videos import read_videos
 from brainflix.config.recipe import EvaluationConfig
@@ -94,7 +94,7 @@ def test_every_metric_of_every_subject_has_all_its_parts(
         assert fixed["baselines"]["grey"] == 0.5
         assert fixed["chance"] == pytest.approx(0.5, abs=0.05)
         assert fixed["value"] > 0.6
-        assert subject["metrics"]["attribute@motion"]["truth"] == "labels of the study"
+        assert subject["metrics"]["attribute@motion"]["notes"]["truth"] == "labels of the study"
 
 
 def test_ssim_of_the_stage_is_scikit_images(evaluated: tuple[FakeExperiment, Path]) -> None:
@@ -118,44 +118,46 @@ def test_ssim_of_the_stage_is_scikit_images(evaluated: tuple[FakeExperiment, Pat
     assert entry["baselines"]["ridge"] == pytest.approx(np.mean(expected), abs=1e-6)
     table = pd.read_parquet(out / "clips.parquet")
     rows = table.query(
-        "study == 'movie' and subject == 'sub-02' and metric == 'ssim@rgb' and variant == 'ridge'"
+        "study == 'movie' and subject == 'sub-02' and metric == 'ssim@rgb' and system == 'ridge'"
     )
     assert rows["clip"].tolist() == list(ids)
     np.testing.assert_allclose(rows["value"], expected, atol=1e-6)
 
 
-def test_the_table_has_a_row_a_clip_metric_and_variant(
+def test_the_table_has_a_row_for_each_clip_metric_and_system(
     evaluated: tuple[FakeExperiment, Path],
 ) -> None:
     _, out = evaluated
     table = pd.read_parquet(out / "clips.parquet")
-    assert [*table] == ["study", "subject", "clip", "metric", "variant", "value"]
-    per_subject = 8 * 6 * 6 + 3 * 2 * 6  # metrics, variants, clips; targets, estimators, clips
+    assert [*table] == ["study", "subject", "clip", "metric", "system", "value"]
+    per_subject = 8 * 6 * 6 + 3 * 2 * 6  # metrics, systems, clips; targets, estimators, clips
     assert len(table) == 3 * per_subject
-    assert not table.duplicated(["study", "subject", "clip", "metric", "variant"]).any()
-    subject = table.query("study == 'movie' and subject == 'sub-01' and variant == 'network'")
+    assert not table.duplicated(["study", "subject", "clip", "metric", "system"]).any()
+    subject = table.query("study == 'movie' and subject == 'sub-01' and system == 'network'")
     means = subject.groupby("metric")["value"].mean()
     entries = read_json(out / "metrics.json")["subjects"]["movie/sub-01"]["metrics"]
     for name, entry in entries.items():
         assert means[name] == pytest.approx(entry["value"])
 
 
-def test_the_better_experiment_wins_and_ridge_is_beside_the_network(
+def test_the_better_experiment_wins_and_ridge_is_compared_with_the_network(
     evaluated: tuple[FakeExperiment, Path],
 ) -> None:
     fake, out = evaluated
     content = read_json(out / "metrics.json")
     assert set(content["comparison"]) == {"ridge", "alone"}
-    pooled = content["comparison"]["alone"]["clip_image"]["pooled"]
+    vector = "identification@vector:{}".format
+    pooled = content["comparison"]["alone"]["metrics"][vector("clip_image")]["pooled"]
     assert pooled["better"] == "this", pooled
     assert pooled["n"] == 12  # six clips of each study; subjects of one study are averaged
-    ridge = content["comparison"]["ridge"]["latents"]["subjects"]["movie/sub-01"]
-    assert ridge["this_vectors"]["r2"] > ridge["other_vectors"]["r2"]
+    ridge = content["comparison"]["ridge"]["metrics"][vector("latents")]
+    own, other = ridge["vectors"]["movie/sub-01"]
+    assert own["r2"] > other["r2"]
     vectors = content["subjects"]["movie/sub-01"]["vectors"]["latents"]["network"]
     assert vectors["averaged"]["r"] > vectors["single"]["r"]
     predicted = h5py.File(fake.predictions)["movie/sub-01/network/averaged/latents"][()]
     ids, _ = read_videos(fake.videos["movie/sub-01"])
-    true = read_target(fake.targets["movie"]["latents"], ids)
+    true = read_target_rows(fake.targets["movie"]["latents"], ids)
     residual = ((predicted - true) ** 2).sum() / ((true - true.mean(axis=0)) ** 2).sum()
     assert vectors["averaged"]["r2"] == pytest.approx(1 - residual, rel=1e-5)
 
@@ -163,15 +165,17 @@ def test_the_better_experiment_wins_and_ridge_is_beside_the_network(
 def test_the_audit_and_the_origin_are_recorded(evaluated: tuple[FakeExperiment, Path]) -> None:
     fake, out = evaluated
     content = read_json(out / "metrics.json")
-    audit = content["audit"]["movie"]
+    audit = content["audit"]["movie"]["split"]
     assert audit["disjoint"]
     assert (audit["train_clips"], audit["test_clips"]) == (12, 6)
-    nearest = audit["nearest_training_similarity"]
+    nearest = content["audit"]["movie"]["nearest_training"]
+    assert nearest["space"] == "clip_image"
+    assert set(nearest["rank_correlation"]) >= {"identification@clip", "psnr"}
     assert -1 <= nearest["median"] <= nearest["max"] <= 1
     provenance = content["provenance"]
-    assert str(fake.predictions) in provenance["inputs"]
+    assert provenance["inputs"]["predictions"]["where"] == str(fake.predictions)
     assert provenance["configuration"]["permutations"] == 199
-    assert provenance["skipped_metrics"] == []
+    assert content["skipped_metrics"] == {}
     assert len(provenance["code"]) == 16
 
 
@@ -199,7 +203,8 @@ def test_without_models_what_needs_none_is_reported(tmp_path: Path) -> None:
     content = read_json(run(fake, section) / "metrics.json")
     metrics = content["subjects"]["movie/sub-01"]["metrics"]
     assert set(metrics) == {"ssim@rgb", "psnr", "identification@pixel"}
-    assert content["provenance"]["skipped_metrics"] == ["identification@clip", "attributes"]
+    assert [*content["skipped_metrics"]] == ["attributes", "identification@clip"]
+    assert content["skipped_metrics"]["identification@clip"].startswith("needs a CLIP model")
     assert set(content["comparison"]) == {"ridge"}
 
 
@@ -229,9 +234,9 @@ def test_a_target_without_the_clip_is_refused(tmp_path: Path) -> None:
     with h5py.File(path) as file:
         values, ids = file["values"][()], [name.decode() for name in file["clip"][()]]
     chosen = [ids[k] for k in (7, 2, 7, 16)]
-    np.testing.assert_array_equal(read_target(path, chosen), values[[7, 2, 7, 16]])
+    np.testing.assert_array_equal(read_target_rows(path, chosen), values[[7, 2, 7, 16]])
     with pytest.raises(DataError, match="the target lacks clips"):
-        read_target(path, [*chosen, "nobody"])
+        read_target_rows(path, [*chosen, "nobody"])
 
 
 def test_classifiers_average_over_frames_and_stack_them_frame_first(models: Path) -> None:
@@ -261,16 +266,16 @@ def test_classifiers_average_over_frames_and_stack_them_frame_first(models: Path
 
 
 def test_judges_take_each_attribute_from_the_first_that_knows_it(models: Path) -> None:
-    judges = load_models(options(models))
+    models = load_models(options(models))
     frames = np.random.default_rng(1).integers(0, 256, (2, 8, 32, 32, 3), dtype=np.uint8)
-    verdicts = judges.classify(frames)
+    verdicts = models.classify(frames)
     assert [*verdicts] == ["background", "colour", "motion", "object"]
-    from_frames = judges.attribute_classifiers[0](frames)["object"]
+    from_frames = models.attribute_classifiers[0](frames)["object"]
     np.testing.assert_array_equal(verdicts["object"].probability, from_frames.probability)
-    embedding = clip_embedding(judges.require("image_embedding")(frames))
+    embedding = clip_embedding(models.require("image_embedding")(frames))
     assert embedding.shape == (2, 8)
     np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, rtol=1e-5)
-    assert json.dumps(dict(judges.names))
+    assert json.dumps(dict(models.names))
 
 
 def test_each_subject_has_a_false_discovery_rate_and_an_audit_of_collapse(

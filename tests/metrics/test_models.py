@@ -125,10 +125,11 @@ def test_a_score_of_the_whole_set_has_no_interval() -> None:
     true = noise(6)
     found = score_system(scorer, as_clips(true), noise(6, seed=1), {"itself": true})
     entry = found.entries["frechet@video"]
-    assert entry["value"] > 0
-    assert entry["interval"] is entry["p"] is entry["chance"] is None
-    assert entry["n"] == 6
-    assert entry["baselines"] == {"itself": pytest.approx(0, abs=1e-6)}
+    assert entry.value is not None
+    assert entry.value > 0
+    assert entry.interval is entry.p is entry.chance is None
+    assert entry.n == 6
+    assert entry.baselines == {"itself": pytest.approx(0, abs=1e-6)}
     assert found.rows == []
 
 
@@ -258,11 +259,11 @@ def test_every_metric_runs_with_models_from_folders(folders: Path, tmp_path: Pat
     found = score_system(Scorer(chosen, models, options), as_clips(true), predicted, {})
     assert set(found.entries) == set(chosen)
     for name, entry in found.entries.items():
-        assert np.isfinite(entry["value"]), name
-        if entry["interval"] is not None:
-            low, high = entry["interval"]
-            assert low <= entry["value"] <= high, name
-            assert 0 < entry["p"] <= 1, name
+        assert np.isfinite(entry.value), name
+        if entry.interval is not None:
+            low, high = entry.interval
+            assert low <= entry.value <= high, name
+            assert 0 < entry.p <= 1, name
         assert note(name).title
 
 

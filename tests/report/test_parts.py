@@ -1,4 +1,4 @@
-"""Parts of the report: markup, strips, choice of clips, slices of voxels, training curves."""
+"""Parts of the report: strips, choice of clips, drawings, slices of voxels, training curves."""
 
 from __future__ import annotations
 
@@ -13,22 +13,30 @@ from PIL import Image
 
 from brainflix.artifacts.store import write_json
 from brainflix.errors import ArtifactError, DataError
-from brainflix.report import words
+from brainflix.evaluation import wording
+from brainflix.evaluation.audits.collapse import CollapseAudit
+from brainflix.evaluation.results import Entry
+from brainflix.report.contents import SHOWN, SubjectGallery
 from brainflix.report.drawing import theme
-from brainflix.report.drawing.figures import curve_plot, reproducibility_plot, score_plot
+from brainflix.report.drawing.figures import (
+    curve_plot,
+    distribution_plot,
+    reproducibility_plot,
+    scatter_plot,
+    score_plot,
+)
 from brainflix.report.drawing.filmstrips import (
-    Encoding,
     choose_clips,
-    contact_sheet,
     data_url,
-    encode_strips,
     filmstrip,
     fit,
     strip,
 )
+from brainflix.report.drawing.gallery import GalleryEncoding, encode_clip, encode_gallery
 from brainflix.report.drawing.voxels import BRAIN, RAMP, VoxelSummary, mosaic, ramp
-from brainflix.report.history import Curve, arrange, read_history
-from brainflix.report.html import Markup, element, render
+from brainflix.report.history import TrainingCurve, arrange, read_history
+from brainflix.report.page import environment
+from brainflix.report.sections.summary import collapse_words
 
 
 def clips(n: int, frames: int = 3, height: int = 8, width: int = 12) -> np.ndarray:
@@ -40,14 +48,11 @@ def decode(url: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
 
 
-def test_text_is_escaped_and_markup_is_not() -> None:
-    inner = element("b", "a < b & c", class_="x", hidden=True, id=None)
-    assert inner == '<b class="x" hidden>a &lt; b &amp; c</b>'
-    assert element("p", inner, [None, "!"], aria_label='"') == (
-        f'<p aria-label="&quot;">{inner}!</p>'
+def test_what_is_put_into_a_template_is_escaped() -> None:
+    template = environment().from_string("<p title='{{ text }}'>{{ text }}</p>")
+    assert template.render(text="a < 'b' & c") == (
+        "<p title='a &lt; &#39;b&#39; &amp; c'>a &lt; &#39;b&#39; &amp; c</p>"
     )
-    assert element("img", src="x", alt="") == '<img src="x" alt="">'
-    assert render(["<", Markup("<br>"), 3]) == "&lt;<br>3"
 
 
 def test_a_strip_lays_frames_side_by_side() -> None:
@@ -82,18 +87,6 @@ def test_the_sample_follows_the_seed_and_extremes_follow_the_scores() -> None:
     assert choose_clips([], 3, seed=0).random == (0, 1, 2)
 
 
-def test_the_sheet_puts_each_true_clip_above_its_reconstruction() -> None:
-    true, predicted = clips(5), 255 - clips(5)
-    sheet = contact_sheet(true, predicted, columns=3, gap=2)
-    assert sheet.shape == (2 * 16 + 2, 3 * 12 + 2 * 2, 4)
-    np.testing.assert_array_equal(sheet[:8, 14:26, :3], true[1, 1])
-    np.testing.assert_array_equal(sheet[8:16, 14:26, :3], predicted[1, 1])
-    np.testing.assert_array_equal(sheet[18:26, :12, :3], true[3, 1])
-    assert (sheet[16:18, :, 3] == 0).all()
-    with pytest.raises(DataError, match="differ in shape"):
-        contact_sheet(true, predicted[:4], columns=3)
-
-
 def test_the_filmstrip_is_a_picture_of_frames(tmp_path: Path) -> None:
     true, predicted = clips(3, frames=5, height=32, width=32), clips(4, 5, 32, 32)[:3]
     filmstrip(true, predicted, tmp_path / "a.png", columns=2, frames=3, scale=2)
@@ -113,15 +106,34 @@ def test_the_filmstrip_is_a_picture_of_frames(tmp_path: Path) -> None:
         filmstrip(true, predicted[:, :2], tmp_path / "b.png")
 
 
-def test_strips_are_as_good_as_the_budget_allows() -> None:
-    chosen = dict(enumerate(clips(4, height=64, width=64)))
-    rich, poor = Encoding(64, 95), Encoding(16, 40)
-    best = encode_strips(chosen, 10**7, (rich, poor))
-    assert decode(best[2]).size == (3 * 64, 64)
-    small = encode_strips(chosen, 8_000, (rich, poor))
-    assert decode(small[2]).size == (3 * 16, 16)
-    assert [*small] == [0, 1, 2, 3]
-    assert len(encode_strips(chosen, 10, (rich, poor))) == 4
+def gallery(n: int, side: int = 64) -> SubjectGallery:
+    true = clips(n, frames=6, height=side, width=side)
+    frames = {SHOWN: true, "network": true[::-1], "oracle": true}
+    return SubjectGallery("movie/sub-01", tuple(map(str, range(n))), frames)
+
+
+def test_a_clip_is_encoded_as_a_strip_of_some_frames() -> None:
+    clip = clips(1, frames=6, height=64, width=32)[0]
+    found = encode_clip(clip, GalleryEncoding(64, 80, frames=3))
+    assert (found.frames, found.height, found.width) == (3, 64, 32)
+    assert decode(found.url).size == (3 * 32, 64)
+    still = encode_clip(clip, GalleryEncoding(16, 80, frames=1))
+    assert (still.frames, still.height, still.width) == (1, 16, 8)
+
+
+def test_pictures_are_as_good_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from brainflix.report.drawing import gallery as module
+
+    name, chosen = "movie/sub-01", {("movie/sub-01", 0)}
+    every = encode_gallery([gallery(5)], chosen, "network")
+    assert len(every) == 5 * 3
+    assert every[name, 0, SHOWN].height == every[name, 1, SHOWN].height == 64
+    monkeypatch.setattr(module, "REST_BUDGET", 12_000)
+    fewer = encode_gallery([gallery(5)], chosen, "network")
+    assert {system for _, k, system in fewer if k} == {SHOWN, "network"}
+    assert {system for _, k, system in fewer if not k} == {SHOWN, "network", "oracle"}
+    monkeypatch.setattr(module, "REST_BUDGET", 10)
+    assert {k for _, k, _ in encode_gallery([gallery(5)], chosen, "network")} == {0}
 
 
 def test_a_strip_survives_its_encoding() -> None:
@@ -171,22 +183,17 @@ def figure_ids(svg: str) -> list[str]:
     return re.findall(r'\bid="([^"]+)"', svg)
 
 
-def entry(value: float) -> dict:
-    return {
-        "value": value,
-        "interval": [value - 0.1, value + 0.1],
-        "chance": 0.5,
-        "p": 0.001,
-        "n": 9,
-        "baselines": {"grey": 0.5, "mean_training_clip": 0.5, "ridge": 0.6, "oracle": 0.9},
-    }
+def entry(value: float, **changes: object) -> Entry:
+    baselines = {"grey": 0.5, "mean_training_clip": 0.5, "ridge": 0.6, "oracle": 0.9}
+    known = {"interval": (value - 0.1, value + 0.1), "chance": 0.5, "p": 0.001}
+    return Entry(value, 9, **{**known, "baselines": baselines, **changes})
 
 
 def test_drawings_take_their_colours_from_the_page_and_share_no_id() -> None:
     plots = [
-        score_plot("one", "A & B", [("movie/sub-01", entry(0.7)), ("x", entry(0.6))], "dB"),
+        score_plot("one", "A & B", [("movie/sub-01", entry(0.7)), ("x", entry(0.6))]),
         reproducibility_plot("two", np.linspace(-1, 1, 50), np.arange(50) > 30, "sub-01"),
-        curve_plot("three", "Loss", {"a": Curve((0, 1, 2), (3.0, 2.0, 1.0), 2)}),
+        curve_plot("three", "Loss", {"a": TrainingCurve((0, 1, 2), (3.0, 2.0, 1.0), 2)}),
     ]
     for name, svg in zip(("one", "two", "three"), plots, strict=True):
         assert svg.startswith("<svg ")
@@ -204,7 +211,7 @@ def test_drawings_take_their_colours_from_the_page_and_share_no_id() -> None:
 
 def test_the_same_drawing_has_the_same_bytes() -> None:
     def draw() -> str:
-        return curve_plot("c", "Loss", {"a": Curve((0, 1), (1.0, 2.0))})
+        return curve_plot("c", "Loss", {"a": TrainingCurve((0, 1), (1.0, 2.0))})
 
     assert draw() == draw()
 
@@ -263,41 +270,52 @@ def test_a_history_that_is_none_is_refused_and_none_is_none(tmp_path: Path) -> N
 
 
 def test_numbers_in_words() -> None:
-    assert words.number(-0.5) == "\N{MINUS SIGN}0.500"
-    assert words.number(None) == "–"
-    assert words.signed(0.25, 2) == "+0.25"
-    assert words.p_value(0.0004) == "< 0.001"
-    assert words.p_value(0.0312) == "0.031"
-    assert words.count(1, "study", "studies") == "1 study"
-    assert words.count(3, "study", "studies") == "3 studies"
-    assert words.note("unheard@of").title == "unheard@of"
-    entries = [("a", entry(0.5)), ("b", entry(0.7))]
-    assert words.mean_of(entries, "value") == pytest.approx(0.6)
-    assert words.mean_baseline(entries, "ridge") == pytest.approx(0.6)
-    assert words.mean_baseline(entries, "shuffled") is None
+    assert wording.number(-0.5) == "\N{MINUS SIGN}0.500"
+    assert wording.signed(0.25, 2) == "+0.25"
+    assert wording.interval((0.25, None)) == "–"
+    assert wording.count(1, "study", "studies") == "1 study"
+    assert wording.count(3, "study", "studies") == "3 studies"
+    assert wording.share(12, 40) == "12 of 40 (30 %)"
+    assert wording.note("unheard@of").title == "unheard@of"
+    assert wording.note("identification@vector:latents").short == "latents vector"
 
 
 def test_every_colour_of_a_drawing_is_a_variable_of_the_page() -> None:
-    style = (Path(theme.__file__).parent / "page.css").read_text(encoding="utf-8")
+    style = (Path(theme.__file__).parents[1] / "page.css").read_text(encoding="utf-8")
     for name in ("ink", "muted", "rule", "network", "ridge", "shuffled", "oracle", "paper"):
         assert style.count(f"--{name}:") == 2, name  # light and dark
 
 
 def test_a_score_of_the_whole_set_is_drawn_without_interval_and_chance() -> None:
-    entry = {"value": 3.2, "interval": None, "chance": None, "p": None, "baselines": {"grey": 9.0}}
-    assert "sub-01" in score_plot("s", "Distance", [("sub-01", entry)])
-    assert words.interval(None) == words.p_value(None) == "–"
+    whole = entry(3.2, interval=None, chance=None, p=None, baselines={"grey": 9.0})
+    assert "sub-01 3.200" in score_plot("s", "Distance", [("sub-01", whole)])
 
 
-def test_collapse_is_told_in_words() -> None:
-    found = {
-        "effective_rank": 3.14,
-        "effective_rank_true": 20.0,
-        "distinct_nearest": 4,
-        "distinct_expected": 25.3,
-        "n": 40,
-    }
-    assert words.collapse_words(found) == (
+@pytest.mark.parametrize("values", [[1.0], [2.0, 2.0], [np.inf, 1.0], []])
+def test_odd_values_can_be_drawn(values: list[float]) -> None:
+    points = np.array(values)
+    drawn = distribution_plot("d", "x", points, np.array([np.nan]), {"chance": None, "mean": 1.0})
+    finite = int(np.isfinite(points).sum())
+    assert f'aria-label="x: distribution over {finite} clips"' in drawn
+    assert "nan" not in drawn
+    assert "nan" not in scatter_plot("s", "x", points, points, ("a", "b"))
+
+
+def bars(drawn: str) -> list[float]:
+    """Return the heights of the filled bars of a drawing, in its units."""
+    paths = re.findall(r'<path d="([^"]+)"[^>]*style="fill: var\(--network\)', drawn)
+    found = [np.array(re.findall(r"[\d.]+ ([\d.]+)", path), dtype=float) for path in paths]
+    return [float(np.ptp(each)) for each in found if np.ptp(each) > 0]
+
+
+def test_bars_are_as_high_as_their_share() -> None:
+    first, last = bars(distribution_plot("d", "x", np.array([0.0, 0, 0, 1]), None, {}))
+    assert first == pytest.approx(3 * last, rel=1e-3)
+
+
+def test_collapse_is_reported_in_words() -> None:
+    found = CollapseAudit("clip", 40, 3.14, 20.0, 4, 25.3, 0.157, True)
+    assert collapse_words(found) == (
         "the reconstructions differ in 3.1 directions, the true clips in 20.0; they are nearest to "
         "4 of 40 clips (25 if each chose at random)"
     )

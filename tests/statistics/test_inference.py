@@ -11,11 +11,12 @@ from sklearn.metrics import r2_score
 from brainflix.artifacts.predictions import Vectors
 from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import DataError
-from brainflix.evaluation.audit import nearest_training, similarity_effect, split_audit
-from brainflix.evaluation.comparison import compare_systems
+from brainflix.evaluation.audits.nearness import nearest, similarity_effect
+from brainflix.evaluation.audits.splits import split_audit
+from brainflix.evaluation.comparison import compare_vectors, paired_difference
+from brainflix.evaluation.results import SystemComparison
 from brainflix.evaluation.vectors import (
     mean_correlation,
-    paired_difference,
     r_squared,
     vector_identification,
     vector_scores,
@@ -207,13 +208,13 @@ def test_the_better_system_is_named_only_when_shown() -> None:
     rng = np.random.default_rng(0)
     base = rng.normal(size=40)
     better = paired_difference(base + 0.5 + 0.1 * rng.normal(size=40), base, units(40), OPTIONS)
-    assert better["better"] == "this"
-    assert better["interval"][0] > 0
+    assert better.better == "this"
+    assert better.interval[0] > 0
     worse = paired_difference(base, base + 0.5 + 0.1 * rng.normal(size=40), units(40), OPTIONS)
-    assert worse["better"] == "other"
+    assert worse.better == "other"
     same = paired_difference(base, base[::-1].copy(), units(40), OPTIONS)
-    assert same["better"] == "neither"
-    assert same["p"] > 0.5
+    assert same.better == "neither"
+    assert same.p > 0.5
 
 
 def test_r2_and_r_equal_independent_ones() -> None:
@@ -243,9 +244,9 @@ def test_cosine_and_squared_error_equal_their_loops() -> None:
     pairs = [(a.ravel(), b.ravel()) for a, b in zip(true, predicted, strict=True)]
     cosines = [a @ b / np.sqrt((a @ a) * (b @ b)) for a, b in pairs]
     found = vector_scores(predicted, true)
-    assert found["cosine"] == pytest.approx(np.mean(cosines))
-    assert found["mse"] == pytest.approx(np.mean([(a - b) ** 2 for a, b in pairs]))
-    assert vector_scores(np.zeros_like(true), true)["cosine"] == 0.0
+    assert found.cosine == pytest.approx(np.mean(cosines))
+    assert found.mse == pytest.approx(np.mean([(a - b) ** 2 for a, b in pairs]))
+    assert vector_scores(np.zeros_like(true), true).cosine == 0.0
 
 
 def test_vectors_identify_their_own_clip_and_refuse_other_shapes() -> None:
@@ -272,9 +273,9 @@ def readers(noise: float, other_noise: float) -> tuple:
     return (lambda name, target: mine[name]), (lambda name, target: others[name])
 
 
-def compared(noise: float, other_noise: float) -> dict:
+def compared(noise: float, other_noise: float) -> SystemComparison:
     groups = {"movie": dict.fromkeys(units(10), "run")}
-    return compare_systems(
+    return compare_vectors(
         *readers(noise, other_noise),
         ["movie/sub-01", "movie/sub-02"],
         {"movie": ["clip_image"]},
@@ -284,13 +285,16 @@ def compared(noise: float, other_noise: float) -> dict:
 
 
 def test_systems_are_compared_on_the_same_clips_whatever_their_order() -> None:
-    found = compared(0.2, 6.0)["clip_image"]
-    assert found["subjects"]["movie/sub-02"]["value"] == 1.0
-    assert found["pooled"]["better"] == "this"
-    assert found["pooled"]["n"] == 10
-    means = [found["subjects"][name]["other"] for name in found["subjects"]]
-    assert found["pooled"]["other"] == pytest.approx(np.mean(means))
-    assert compared(0.2, 0.2)["clip_image"]["pooled"]["better"] == "neither"
+    found = compared(0.2, 6.0).metrics["identification@vector:clip_image"]
+    assert found.subjects["movie/sub-02"].value == 1.0
+    assert found.pooled is not None
+    assert found.pooled.better == "this"
+    assert found.pooled.n == 10
+    means = [each.other for each in found.subjects.values()]
+    assert found.pooled.other == pytest.approx(np.mean(means))
+    same = compared(0.2, 0.2).metrics["identification@vector:clip_image"]
+    assert same.pooled is not None
+    assert same.pooled.better == "neither"
 
 
 def test_systems_tested_on_different_clips_are_refused() -> None:
@@ -302,7 +306,7 @@ def test_systems_tested_on_different_clips_are_refused() -> None:
 
     groups = {"movie": dict.fromkeys(units(10), "run")}
     with pytest.raises(DataError, match="tested on different clips"):
-        compare_systems(ours, fewer, ["movie/sub-01"], {"movie": ["clip_image"]}, groups, OPTIONS)
+        compare_vectors(ours, fewer, ["movie/sub-01"], {"movie": ["clip_image"]}, groups, OPTIONS)
 
 
 def test_the_audit_finds_a_copied_clip_and_a_straddling_group() -> None:
@@ -310,23 +314,23 @@ def test_the_audit_finds_a_copied_clip_and_a_straddling_group() -> None:
     splits, groups = ["train"] * 4 + ["test"] * 2, ["a", "a", "b", "b", "c", "c"]
     ids = list("uvwxyz")
     clean = split_audit(ids, splits, groups, frames)
-    assert clean["disjoint"]
-    assert (clean["train_clips"], clean["test_clips"]) == (4, 2)
+    assert clean.disjoint
+    assert (clean.train_clips, clean.test_clips) == (4, 2)
     frames[5] = frames[1]
     leaky = split_audit(ids, splits, ["a", "a", "b", "c", "c", "c"], frames)
-    assert not leaky["disjoint"]
-    assert leaky["identical_frames"] == 1
-    assert leaky["shared_groups"] == 2
-    assert leaky["shared_clips"] == 0
+    assert not leaky.disjoint
+    assert leaky.identical_frames == 1
+    assert leaky.shared_groups == 2
+    assert leaky.shared_clips == 0
 
 
 def test_nearness_to_training() -> None:
     test, train = np.eye(3), np.array([[1.0, 0, 0], [0, 1, 1]])
-    np.testing.assert_allclose(nearest_training(test, train), [1, 0.5**0.5, 0.5**0.5])
+    np.testing.assert_allclose(nearest(test, train, "clip")[1], [1, 0.5**0.5, 0.5**0.5])
     assert similarity_effect(np.array([1, 2, 3]), np.array([10, 20, 40])) == pytest.approx(1.0)
     assert similarity_effect(np.array([1, 2, 3]), np.ones(3)) is None
     with pytest.raises(DataError, match="no training clips"):
-        nearest_training(test, train[:0])
+        nearest(test, train[:0], "clip")
 
 
 @pytest.mark.slow

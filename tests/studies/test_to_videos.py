@@ -9,10 +9,11 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from support.command_line import brainflix
 from support.layouts.published import LAYOUTS
 
 from brainflix.components import READERS
-from brainflix.config.loading import validate
+from brainflix.config.loading import load_config, validate
 from brainflix.studies.readers import open_study, source_files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,72 +69,33 @@ ONE_BY_ONE = [
 
 @pytest.mark.parametrize("name", ONE_BY_ONE)
 def test_the_stages_lead_from_files_to_videos(name, tmp_path):
-    config = validate(configured([name], tmp_path))
-    results = tmp_path / "results"
-    run_stages(config, name, results)
+    content = configured([name], tmp_path) | {"results": str(tmp_path / "results")}
+    path = tmp_path / "all.yaml"
+    path.write_text(yaml.safe_dump(content))
+    config = load_config(path)
+    for arguments in stage_calls(config, name):
+        assert brainflix(*arguments, "--config", path) == 0
     for subject in config.studies[name].subjects:
-        check_videos(results, name, subject, config.source(name))
+        check_videos(tmp_path / "results", name, subject, config.source(name))
         assert source_files(config.source(name), subject)
 
 
-def run_stages(config, study, results):
-    """Run the stages of one study's experiment in this process, as the rules do."""
-    from brainflix.alignment.stage import align
-    from brainflix.generation.sources import Connection
-    from brainflix.generation.stage import generate
-    from brainflix.preprocessing.clean import clean
-    from brainflix.preprocessing.extract import extract
-    from brainflix.preprocessing.select import select
-    from brainflix.regression.stage import regress
-    from brainflix.targets.decode import decode_study
-    from brainflix.targets.stage import encode
-
-    section, experiment = config.studies[study], config.experiments["all"]
-    source, prepare = config.source(study), section.preprocessing
-    stimuli = results / study / "stimuli.h5"
-    decode_study(source, config.stimuli, stimuli)
-    targets = {}
-    for name, target in config.targets.items():
-        if name in experiment.regression.heads:
-            targets[name] = results / study / "targets" / f"{name}.h5"
-            encode(stimuli, target, targets[name])
-    responses = {}
-    for subject in section.subjects:
-        folder = results / study / subject
-        clean(source, subject, prepare.cleaning, folder / "cleaned.h5")
-        select(folder / "cleaned.h5", prepare.selection, folder / "voxels.h5")
-        responses[f"{study}/{subject}"] = folder / "responses.h5"
-        extract(
-            folder / "cleaned.h5",
-            folder / "voxels.h5",
-            prepare.response,
-            folder / "responses.h5",
-        )
-    aligned = {study: targets[experiment.alignment.target]}
-    place = results / "all/alignment"
-    align(responses, aligned, {study: stimuli}, experiment.alignment, place)
-    fitted = results / "all/regression"
-    regress(
-        place / "shared.h5",
-        responses,
-        {study: targets},
-        {study: stimuli},
-        experiment.regression,
-        fitted,
-    )
-    predictions = fitted / "predictions.h5"
-    latents = Connection("target", "latents", predictions, targets["latents"])
-    for subject in section.subjects:
-        videos = results / f"all/videos/{study}"
-        generate(
-            {"latents": latents},
-            stimuli,
-            study,
-            subject,
-            experiment.generation,
-            videos / f"{subject}.h5",
-            videos / subject,
-        )
+def stage_calls(config, study):
+    """Return the calls of one study's experiment, in the order of the rules."""
+    subjects = config.studies[study].subjects
+    heads = config.experiments["all"].decoding_paths()["main"].regression.heads
+    return [
+        ("decode", study),
+        *(("encode", study, target) for target in heads),
+        *(
+            (stage, study, subject)
+            for subject in subjects
+            for stage in ("clean", "select", "extract")
+        ),
+        ("align", "all"),
+        ("regress", "all"),
+        *(("generate", "all", study, subject) for subject in subjects),
+    ]
 
 
 @pytest.mark.slow

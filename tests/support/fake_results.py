@@ -51,7 +51,7 @@ def make_experiment(
     subjects : dict of str to int
         Study to its number of subjects.
     clips : tuple of int
-        Training and test clips a study.
+        Training and test clips of each study.
     size : int
         Pixels a side.
     noise : float
@@ -225,7 +225,7 @@ def _falling(scale: float, start: float | None = 3.0) -> list[float | None]:
 
 
 def _write_predictions(fake: FakeExperiment, noise: float) -> None:
-    from brainflix.artifacts.predictions import read_target
+    from brainflix.artifacts.predictions import read_target_rows
 
     rng = np.random.default_rng(5)
     with create(fake.predictions, "predictions") as file:
@@ -235,7 +235,7 @@ def _write_predictions(fake: FakeExperiment, noise: float) -> None:
             write_dataset(file, f"{name}/clip", ids, ["clip"])
             write_dataset(file, f"{name}/trial_clip", np.repeat(ids, 2), ["trial"])
             for target, source in fake.targets[study].items():
-                true = read_target(source, ids)
+                true = read_target_rows(source, ids)
                 dims = [f"axis{k}" for k in range(1, true.ndim)]
                 for estimator, scale in (("network", noise), ("ridge", 3 * noise)):
                     trials = np.repeat(true, 2, axis=0)

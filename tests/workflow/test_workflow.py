@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.layouts import arrays
+
+from brainflix.config import load_config
 
 pytestmark = pytest.mark.workflow
 
@@ -29,6 +32,10 @@ studies:
     root: data/events
     subjects: [sub-01]
     simulation: {kind: event_related}
+  betas: # read by another reader
+    reader: arrays
+    root: betas/study.yaml
+    subjects: [sub-01]
 alignment: {dim: 32}
 experiments:
   all_subjects:
@@ -36,9 +43,13 @@ experiments:
     compare: one_study
   one_study:
     cohorts: {films: all}
+  other_reader:
+    cohorts: {betas: all}
 """
-# What follows the alignment of both experiments, of three subjects and of two.
-AFTER_ALIGNMENT = {"align": 2, "regress": 2, "generate": 5, "evaluate": 2, "report": 2}
+# What follows the alignment of the experiments, of three subjects, two and one.
+AFTER_ALIGNMENT = {"align": 3, "regress": 3, "generate": 6, "evaluate": 3, "report": 3}
+AFTER_READING = {"clean": 1, "select": 1, "extract": 1, "decode": 1, "encode": 3}
+ONE_SUBJECT = {"align": 1, "regress": 1, "generate": 1, "evaluate": 1, "report": 1}
 
 
 def snakemake(folder, *arguments):
@@ -72,6 +83,7 @@ def checkout(tmp_path_factory):
         source = ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, folder / name)
+    arrays.write_study(folder / "betas", videos=False)
     (folder / "config.yaml").write_text(CONFIG)
     return folder
 
@@ -111,11 +123,11 @@ def test_a_first_run_makes_everything_once(checkout):
     assert jobs(checkout) == {
         "simulate_stimuli": 2,
         "simulate_subject": 3,
-        "decode": 2,
-        "encode": 6,
-        "clean": 3,
-        "select": 3,
-        "extract": 3,
+        "decode": 3,
+        "encode": 9,
+        "clean": 4,
+        "select": 4,
+        "extract": 4,
         **AFTER_ALIGNMENT,
     }
 
@@ -127,7 +139,10 @@ def test_the_default_configuration_makes_a_workflow(checkout):
 
 def test_another_configuration_file_replaces_the_default(checkout, tmp_path):
     alone = yaml.safe_load(CONFIG)
-    del alone["studies"]["events"], alone["experiments"]["all_subjects"]
+    for name in ("events", "betas"):
+        del alone["studies"][name]
+    for name in ("all_subjects", "other_reader"):
+        del alone["experiments"][name]
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(alone))
     found = jobs(checkout, "--configfile", str(tmp_path / "mine.yaml"))
     assert (found["clean"], found["encode"], found["report"]) == (2, 3, 1)
@@ -166,13 +181,95 @@ def test_a_complete_run_is_complete(complete):
 
 def test_a_comment_runs_nothing(complete):
     with edited(complete / "brainflix/alignment/stage.py", "", "\n# a remark\n"):
-        with edited(complete / "brainflix/preprocessing/stage.py", "", "\n\n\n"):
+        with edited(complete / "brainflix/preprocessing/select.py", "", "\n\n\n"):
             assert jobs(complete) == {}
 
 
 def test_code_of_the_alignment_runs_alignment_and_what_follows(complete):
     with edited(complete / "brainflix/alignment/stage.py", "", "\nEXTRA = 1\n"):
         assert jobs(complete) == AFTER_ALIGNMENT
+
+
+def test_a_reader_runs_the_studies_of_that_reader_and_nothing_of_others(complete):
+    with edited(complete / "brainflix/studies/estimates/arrays.py", "", "\nEXTRA = 1\n"):
+        assert jobs(complete) == {**AFTER_READING, **ONE_SUBJECT}
+    with edited(complete / "brainflix/studies/bids/study.py", "", "\nEXTRA = 1\n"):
+        found = jobs(complete)
+    assert (found["clean"], found["decode"], found["align"], found["report"]) == (3, 2, 2, 2)
+    with edited(complete / "brainflix/studies/published/god.py", "", "\nEXTRA = 1\n"):
+        assert jobs(complete) == {}
+
+
+def test_a_plot_runs_the_report(complete):
+    (plot,) = (complete / "brainflix/report/drawing").glob("distributions.py")
+    with edited(plot, "", "\nEXTRA = 1\n"):
+        assert jobs(complete) == {"report": 3}
+
+
+def test_the_plot_of_a_selection_and_an_atlas_do_not_clean_again(complete):
+    with edited(complete / "brainflix/preprocessing/atlas.py", "", "\nEXTRA = 1\n"):
+        assert "clean" not in jobs(complete)
+    with edited(complete / "brainflix/preprocessing/plots.py", "", "\nEXTRA = 1\n"):
+        assert "clean" not in jobs(complete)
+
+
+def test_a_metric_runs_evaluation_and_report(complete):
+    with edited(complete / "brainflix/metrics/ssim.py", "", "\nEXTRA = 1\n"):
+        assert jobs(complete) == {"evaluate": 3, "report": 3}
+
+
+def test_a_generator_runs_from_generate_on(complete):
+    with edited(complete / "brainflix/generation/generators.py", "", "\nEXTRA = 1\n"):
+        assert jobs(complete) == {"generate": 6, "evaluate": 3, "report": 3}
+
+
+def test_a_stage_is_called_in_less_than_two_hundred_characters(checkout):
+    result = snakemake(checkout, "-n", "--printshellcmds")
+    assert result.returncode == 0, result.stderr
+    calls = [line for line in result.stdout.splitlines() if " -m brainflix " in line]
+    assert len(calls) > 30
+    for call in calls:
+        after = call.split(" -m brainflix ")[1]
+        assert len("-m brainflix " + after) <= 200, call
+        assert "{" not in after
+
+
+def test_names_that_lead_nowhere_end_before_anything_is_removed(complete):
+    page = complete / "results/one_study/report/index.html"
+    for wrong in ("generation={component: nonsense}", "generation={model: embedded:nothing}"):
+        result = snakemake(complete, "--cores", "1", "--config", wrong)
+        assert result.returncode == 2, result.stdout + result.stderr
+        assert page.exists()
+    misspelt = "preprocessing={selection: {atlas: hcp_mmpp}}"
+    result = snakemake(complete, "--cores", "1", "--config", misspelt)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert "atlas" in result.stderr
+    assert (complete / "results/films/sub-01/voxels.h5").exists()
+
+
+def test_another_folder_and_no_active_environment(checkout, tmp_path):
+    clean = {key: value for key, value in os.environ.items() if key not in ("PATH", "VIRTUAL_ENV")}
+    result = subprocess.run(
+        [SNAKEMAKE, "-s", checkout / "Snakefile", "-n", "--printshellcmds"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=clean | {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(checkout)},
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert str(checkout / "results/films/stimuli.h5") in result.stdout  # from the file's folder
+    assert f"{sys.executable} -m brainflix" in result.stdout
+
+
+def test_a_frozen_configuration_is_written_once(complete):
+    from brainflix.config.loading import freeze
+
+    config = load_config(complete / "config.yaml")
+    first = freeze(config)
+    before = first.stat().st_mtime_ns
+    assert freeze(load_config(first)) == first
+    assert first.stat().st_mtime_ns == before
 
 
 def test_the_alignments_section_runs_alignment_and_what_follows(complete):

@@ -105,9 +105,10 @@ def generate_from_captions(
     shape = (size.in_channels, size.frames, size.height, size.width)
     clips = []
     for text in hidden.split(32):
-        noise = torch.randn((len(text), *shape), generator=generator)
-        times = sampler.timesteps()
-        start = sampler.start(noise, times).to(device())
+        # drawn on the CPU, so that every machine is judged on the same noise
+        noise = torch.randn((len(text), *shape), generator=generator).to(device())
+        times = sampler.timesteps(device=device())
+        start = sampler.start(noise, times)
         negative = empty.expand(len(text), -1, -1).to(device())
         with torch.autocast(device().type, dtype=torch.bfloat16):
             latents = sampler.run(denoise, start, times, text.to(device()), negative)

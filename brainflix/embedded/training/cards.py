@@ -86,9 +86,16 @@ def write_cards(out: Path, figures: Mapping[str, Any]) -> None:
             "combinations": _SOME,
             "data": f"{budget['vae_clips']} (VAE) and {budget['denoiser_clips']} (denoiser) clips",
             "training": f"VAE {budget['vae_steps']} + {budget['vae_object_steps']} steps of 40"
-            f" crops; denoiser {budget['denoiser_steps']} steps of 64 clips, shifted cosine"
-            " schedule, velocity prediction, more weight on the object until 70 % of the steps,"
-            " moving average; learning curves in vae-curve.csv and denoiser-curve.csv",
+            " crops. Denoiser in two phases of 64 clips a step:"
+            f" {budget['denoiser_first_steps']} steps on"
+            f" {budget['denoiser_first_clips']} clips with encoded captions, then"
+            f" {budget['denoiser_steps']} steps on {budget['denoiser_clips']} clips, of which a"
+            " quarter is not told every attribute and half is given deviations of other captions"
+            " with a root mean square of up to 0.9, as predicted conditionings have them; shifted"
+            " cosine schedule, velocity prediction, more weight on the object until the last"
+            " quarter of the steps, moving average. Learning curves in vae-curve.csv,"
+            " denoiser-first-curve.csv and denoiser-curve.csv"
+            + (f". {figures['remark']}" if figures.get("remark") else ""),
             "table": _table(
                 _rows(figures, "text_to_video", "text-to-video shows the right")
                 + _rows(figures, "vae_ssim", "SSIM of the VAE's reconstructions")

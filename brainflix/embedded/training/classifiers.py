@@ -14,7 +14,7 @@ from transformers import ResNetConfig, ResNetForImageClassification
 
 from brainflix.embedded.training.clip import augment
 from brainflix.embedded.training.data import Pool
-from brainflix.embedded.training.loop import Curve, cosine, device
+from brainflix.embedded.training.loop import Curve, cosine, device, seeded, to_pixels
 from brainflix.simulation.world import ATTRIBUTES, FRAMES, LABELS
 
 _PAIRS = (
@@ -72,14 +72,14 @@ def train_classifier(pool: Pool, video: bool, steps: int, seed: int) -> tuple[nn
     model = model.to(device(), memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = cosine(optimiser, steps, warmup=100)
-    generator = torch.Generator().manual_seed(seed)
-    clips = torch.from_numpy(halve(pool.clips) if video else pool.clips)
-    labels = torch.from_numpy(pool.labels)
+    generator = seeded(seed)
+    clips = torch.from_numpy(halve(pool.clips) if video else pool.clips).to(device())
+    labels = torch.from_numpy(pool.labels).to(device())
     curve = Curve("video-classifier" if video else "frame-classifier")
     slices = attribute_slices(model)
     for step in curve.steps(steps):
-        index = torch.randint(len(clips), (batch,), generator=generator)
-        frame = torch.randint(FRAMES, (batch,), generator=generator)
+        index = torch.randint(len(clips), (batch,), generator=generator, device=device())
+        frame = torch.randint(FRAMES, (batch,), generator=generator, device=device())
         chosen = clips[index].flatten(0, 1) if video else clips[index, frame]
         target = labels[index]
         if video:
@@ -88,7 +88,6 @@ def train_classifier(pool: Pool, video: bool, steps: int, seed: int) -> tuple[nn
         x = (stack_frames(x) if video else x).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device().type, dtype=torch.bfloat16):
             logits = model(pixel_values=x).logits.float()
-        target = target.to(device())
         losses = [
             nn.functional.cross_entropy(logits[:, part], target[:, ATTRIBUTES.index(name)])
             for name, part in slices.items()
@@ -98,7 +97,7 @@ def train_classifier(pool: Pool, video: bool, steps: int, seed: int) -> tuple[nn
         loss.backward()
         optimiser.step()
         schedule.step()
-        curve.log(step, loss=loss.item())
+        curve.log(step, loss=loss)
     return model.eval(), curve
 
 
@@ -117,12 +116,14 @@ def reverse(clips: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[
     Tensor of int64, shape (clip, 4)
     """
     motions = LABELS["motion"]
-    opposite = torch.tensor([motions.index(OPPOSITE.get(name, name)) for name in motions])
-    backwards = torch.rand(len(clips), generator=generator) < 0.5
+    opposite = torch.tensor(
+        [motions.index(OPPOSITE.get(name, name)) for name in motions], device=labels.device
+    )
+    backwards = torch.rand(len(clips), generator=generator, device=clips.device) < 0.5
     clips = torch.where(backwards[:, None, None, None, None], clips.flip(1), clips)
     labels = labels.clone()
     motion = ATTRIBUTES.index("motion")
-    labels[backwards, motion] = opposite[labels[backwards, motion]]
+    labels[:, motion] = torch.where(backwards, opposite[labels[:, motion]], labels[:, motion])
     return clips.flatten(0, 1), labels
 
 
@@ -132,8 +133,6 @@ def classify(model: nn.Module, clips: np.ndarray, video: bool) -> dict[str, np.n
 
     The frame classifier's softmax is averaged over the frames of a clip.
     """
-    from brainflix.embedded.training.loop import to_pixels
-
     found: dict[str, list[np.ndarray]] = {name: [] for name in attribute_slices(model)}
     for start in range(0, len(clips), 32):
         part = halve(clips[start : start + 32]) if video else clips[start : start + 32]

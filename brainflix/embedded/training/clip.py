@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
 from brainflix.embedded.training.data import Pool
-from brainflix.embedded.training.loop import Curve, cosine, device, to_pixels
+from brainflix.embedded.training.loop import Curve, cosine, device, seeded, to_pixels
 from brainflix.simulation.world import ATTRIBUTES, LABELS, vocabulary
 
 TOKENS = 16
@@ -139,16 +139,17 @@ def train_clip(
     parameters = [*clip.parameters(), *image_probe.parameters(), *text_probe.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.02, betas=(0.9, 0.98))
     schedule = cosine(optimiser, steps, warmup=200)
-    generator = torch.Generator().manual_seed(seed)
-    texts = torch.stack([tokenize(tokenizer, captions) for captions in pool.captions])
-    clips, labels = torch.from_numpy(pool.clips), torch.from_numpy(pool.labels)
+    generator, where = seeded(seed), device()
+    texts = torch.stack([tokenize(tokenizer, captions) for captions in pool.captions]).to(where)
+    clips = torch.from_numpy(pool.clips).to(where)
+    labels = torch.from_numpy(pool.labels).to(where)
     curve = Curve("clip")
     for step in curve.steps(steps):
-        index = torch.randint(len(clips), (batch,), generator=generator)
-        frame = torch.randint(clips.shape[1], (batch,), generator=generator)
-        phrasing = torch.randint(texts.shape[1], (batch,), generator=generator)
+        index = torch.randint(len(clips), (batch,), generator=generator, device=where)
+        frame = torch.randint(clips.shape[1], (batch,), generator=generator, device=where)
+        phrasing = torch.randint(texts.shape[1], (batch,), generator=generator, device=where)
         chosen = clips[index, frame]
-        ids, target = texts[index, phrasing].to(device()), labels[index].to(device())
+        ids, target = texts[index, phrasing], labels[index]
         with torch.autocast(device().type, dtype=torch.bfloat16):
             image = pooled(clip.get_image_features(pixel_values=augment(chosen, generator)))
             hidden = clip.text_model(input_ids=ids)
@@ -173,7 +174,7 @@ def train_clip(
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()
-        curve.log(step, contrast=contrast.item(), probe=probe.item())
+        curve.log(step, contrast=contrast, probe=probe)
     return clip.eval(), tokenizer, curve
 
 
@@ -184,6 +185,7 @@ def augment(frames: Tensor, generator: torch.Generator) -> Tensor:
     ----------
     frames : Tensor of uint8, shape (image, height, width, 3)
     generator : torch.Generator
+        On the device that :func:`to_pixels` moves images to.
 
     Returns
     -------
@@ -191,10 +193,10 @@ def augment(frames: Tensor, generator: torch.Generator) -> Tensor:
     """
     x = to_pixels(frames)
     half = len(x) // 2
-    order = torch.randperm(len(x), generator=generator)[:half]
+    order = torch.randperm(len(x), generator=generator, device=x.device)[:half]
     soft = x[order]
-    strength = torch.rand((half, 1, 1, 1), generator=generator).to(x.device)
+    strength = torch.rand((half, 1, 1, 1), generator=generator, device=x.device)
     blurred = nn.functional.avg_pool2d(nn.functional.pad(soft, (1, 1, 1, 1), "replicate"), 3, 1)
-    noise = torch.randn(soft.shape, generator=generator).to(x.device)
+    noise = torch.randn(soft.shape, generator=generator, device=x.device)
     soft = soft + strength * (blurred - soft) + 0.06 * strength * noise
-    return x.index_copy(0, order.to(x.device), soft)
+    return x.index_copy(0, order, soft)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,9 +21,13 @@ from brainflix.simulation.world import (
     SIZE,
     Scene,
     captions,
+    object_cells,
     render,
     sample_scenes,
 )
+
+_TOGETHER = 50  # clips that a process renders at a time
+_WORTHWHILE = 400  # clips from which on starting processes pays
 
 
 @dataclass(frozen=True)
@@ -52,14 +60,62 @@ class Pool:
         """Eight phrasings a clip."""
         return [captions(scene, 8) for scene in self.scenes]
 
+    def reached(self, cells: int) -> NDArray[np.bool_]:
+        """Return which cells of a grid each object reaches, (clip, frame, cells, cells)."""
+        return np.stack([object_cells(scene, cells) for scene in self.scenes])
 
-def make_pool(n: int, seed: int, held_out: bool | None = False) -> Pool:
-    """Draw and render ``n`` scenes."""
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def make_pool(
+    n: int, seed: int | Sequence[int], held_out: bool | None = False, processes: int | None = None
+) -> Pool:
+    """Draw and render ``n`` scenes.
+
+    Parameters
+    ----------
+    n : int
+        Number of scenes.
+    seed : int or sequence of int
+        Seed of the scenes.
+    held_out : bool or None
+        False for combinations allowed in training, True for held-out ones, None for both.
+    processes : int, optional
+        Processes that render; by default all cores for many clips and none for a few. The clips
+        do not depend on it.
+    """
     scenes = sample_scenes(n, np.random.default_rng(seed), held_out)
     clips = np.empty((n, FRAMES, SIZE, SIZE, 3), dtype=np.uint8)
-    for k, scene in enumerate(track(scenes, "render clips", n)):
-        clips[k] = render(scene)
+    groups = [scenes[start : start + _TOGETHER] for start in range(0, n, _TOGETHER)]
+    if processes is None:
+        processes = cores() if n >= _WORTHWHILE else 1
+    with _rendered(groups, processes) as parts:
+        for k, part in enumerate(track(parts, "render clips", len(groups))):
+            clips[k * _TOGETHER : k * _TOGETHER + len(part)] = part
     return Pool(scenes, clips)
+
+
+@contextmanager
+def _rendered(
+    groups: Sequence[Sequence[Scene]], processes: int
+) -> Iterator[Iterable[NDArray[np.uint8]]]:
+    """Give the clips of each group of scenes, in order."""
+    if processes <= 1:
+        yield map(_render, groups)
+        return
+    # started afresh: a fork would copy the threads' locks of torch, and a GPU does not survive one
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as executor:
+        yield executor.map(_render, groups)
+
+
+def _render(scenes: Sequence[Scene]) -> NDArray[np.uint8]:
+    return np.stack([render(scene) for scene in scenes])
 
 
 def describe(n: int, seed: int) -> tuple[list[list[str]], NDArray[np.int64]]:

@@ -8,7 +8,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from brainflix.embedded.training.clip import AttributeProbe, build_tokenizer, text_config, tokenize
 from brainflix.embedded.training.data import describe
-from brainflix.embedded.training.loop import Curve, cosine, device
+from brainflix.embedded.training.loop import Curve, cosine, device, seeded
 from brainflix.simulation.world import ATTRIBUTES
 
 
@@ -31,16 +31,17 @@ def train_text_encoder(
     parameters = [*model.parameters(), *end_probe.parameters(), *last_probe.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.02)
     schedule = cosine(optimiser, steps, warmup=100)
-    generator = torch.Generator().manual_seed(seed)
+    generator, where = seeded(seed), device()
     phrasings, labels_array = describe(scenes, seed)
-    texts = torch.stack([tokenize(tokenizer, captions) for captions in phrasings])
-    labels = torch.from_numpy(labels_array)
+    texts = torch.stack([tokenize(tokenizer, captions) for captions in phrasings]).to(where)
+    labels = torch.from_numpy(labels_array).to(where)
     curve = Curve("text-encoder")
     for step in curve.steps(steps):
-        index = torch.randint(len(texts), (batch,), generator=generator)
-        pair = torch.rand((batch, texts.shape[1]), generator=generator).argsort(1)[:, :2]
-        ids = texts[index[:, None], pair].flatten(0, 1).to(device())  # (batch * 2, token)
-        target = labels[index].repeat_interleave(2, 0).to(device())
+        index = torch.randint(len(texts), (batch,), generator=generator, device=where)
+        order = torch.rand((batch, texts.shape[1]), generator=generator, device=where)
+        pair = order.argsort(1)[:, :2]
+        ids = texts[index[:, None], pair].flatten(0, 1)  # (batch * 2, token)
+        target = labels[index].repeat_interleave(2, 0)
         output = model(input_ids=ids)
         last = output.last_hidden_state[:, -1]
         probe = end_probe.loss(output.pooler_output, target) + last_probe.loss(last, target)
@@ -52,5 +53,5 @@ def train_text_encoder(
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()
-        curve.log(step, probe=probe.item(), apart=apart.item())
+        curve.log(step, probe=probe, apart=apart)
     return model.eval(), tokenizer, curve

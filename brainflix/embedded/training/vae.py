@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from brainflix.embedded.training.data import Pool
-from brainflix.embedded.training.loop import Curve, cosine, device, to_pixels
+from brainflix.embedded.training.loop import Curve, cosine, device, seeded, to_pixels
 from brainflix.simulation.world import SIZE, centres
 
 CROP = 40
@@ -65,13 +65,15 @@ def train_vae(
     torch.manual_seed(seed)
     vae = build_vae().to(device(), memory_format=torch.channels_last).train()
     curve = Curve("vae")
-    generator = torch.Generator().manual_seed(seed)
-    frames = torch.from_numpy(pool.clips).flatten(0, 1)
+    generator, where = seeded(seed), device()
+    frames = torch.from_numpy(pool.clips).flatten(0, 1).to(where)
+    # drawn at once and on the CPU, which would wait for a GPU to tell it where to cut
+    corners = torch.rand((steps, 2), generator=torch.Generator().manual_seed(seed)).tolist()
 
     def crop(step: int) -> Tensor:
-        index = torch.randint(len(frames), (batch,), generator=generator)
+        index = torch.randint(len(frames), (batch,), generator=generator, device=where)
         side = CROP if step < 0.8 * steps else SIZE
-        top, left = torch.randint(SIZE - side + 1, (2,), generator=generator).tolist()
+        top, left = (int(part * (SIZE - side + 1)) for part in corners[step])
         return frames[index, top : top + side, left : left + side]
 
     _fit(vae, crop, steps, 2e-3, curve)
@@ -86,18 +88,20 @@ def fit_objects(
 
     One crop in four is a random one, so that backgrounds are not forgotten.
     """
-    generator = torch.Generator().manual_seed(seed + 1)
-    frames = torch.from_numpy(pool.clips).flatten(0, 1)
-    places = torch.from_numpy(np.concatenate([centres(scene) for scene in pool.scenes]))
+    generator, where = seeded(seed + 1), device()
+    frames = torch.from_numpy(pool.clips).flatten(0, 1).to(where)
+    places = torch.from_numpy(np.concatenate([centres(scene) for scene in pool.scenes])).to(where)
+    cells = torch.arange(CROP, device=where)
+    random = (torch.arange(batch, device=where) % 4 == 0)[:, None]
 
     def crop(step: int) -> Tensor:
-        index = torch.randint(len(frames), (batch,), generator=generator)
-        jitter = torch.randint(-6, 7, (batch, 2), generator=generator)
-        anywhere = torch.randint(SIZE - CROP + 1, (batch, 2), generator=generator)
+        index = torch.randint(len(frames), (batch,), generator=generator, device=where)
+        jitter = torch.randint(-6, 7, (batch, 2), generator=generator, device=where)
+        anywhere = torch.randint(SIZE - CROP + 1, (batch, 2), generator=generator, device=where)
         around = (places[index].round().long() - CROP // 2 + jitter).clamp(0, SIZE - CROP)
-        corner = torch.where((torch.arange(batch) % 4 == 0)[:, None], anywhere, around)
-        rows = corner[:, 1, None, None] + torch.arange(CROP)[None, :, None]
-        columns = corner[:, 0, None, None] + torch.arange(CROP)[None, None, :]
+        corner = torch.where(random, anywhere, around)
+        rows = corner[:, 1, None, None] + cells[None, :, None]
+        columns = corner[:, 0, None, None] + cells[None, None, :]
         return frames[index[:, None, None], rows, columns]
 
     vae.train()
@@ -129,7 +133,7 @@ def _fit(
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        curve.log(step, loss=loss.item())
+        curve.log(step, loss=loss)
 
 
 @torch.no_grad()

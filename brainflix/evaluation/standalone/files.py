@@ -1,4 +1,4 @@
-"""Clips to be evaluated, wherever they lie: videos, numbered frames, arrays, HDF5, panels of GIFs.
+"""Clips to be evaluated: videos and GIFs, numbered pictures, arrays, rows of HDF5 datasets.
 
 A clip is probed first (:meth:`ClipSource.probe`: how many frames, of what size, at what times) and
 read afterwards, only the frames that are wanted. Nothing is written here.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,9 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainflix.artifacts.store import file_digest
-from brainflix.clips.store import threaded
-from brainflix.console import track
-from brainflix.errors import ArtifactError, BrainflixError, VideoError
+from brainflix.errors import ArtifactError, VideoError
 from brainflix.formats.video import pick_frames, read_picture, read_timeline
 
 Frame = NDArray[np.uint8]
@@ -35,18 +33,18 @@ ARRAYS = frozenset({".npy"})
 
 
 @dataclass(frozen=True)
-class Form:
+class ProbedClip:
     """What a clip is made of, before its frames are read.
 
     Attributes
     ----------
     stored : ndarray of int64, shape (frame,)
         Where each frame lies in the file, ascending. A frame that a GIF shows for several turns
-        stands here several times.
+        occurs several times.
     height, width : int
         In pixels.
     times : ndarray of float64, shape (frame, 2), or None
-        When each frame comes on screen and leaves it, in s; None where nothing says so.
+        When each frame comes on screen and when it goes, in s; None where that is not known.
     """
 
     stored: Indices
@@ -68,7 +66,7 @@ class ClipSource(Protocol):
 
     @property
     def name(self) -> str:
-        """By which it is paired."""
+        """The name by which it is paired."""
 
     @property
     def where(self) -> str:
@@ -76,9 +74,9 @@ class ClipSource(Protocol):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What it is read from."""
+        """The files that it is read from."""
 
-    def probe(self) -> Form:
+    def probe(self) -> ProbedClip:
         """Return the clip's form, or raise :class:`VideoError` where it is empty or damaged."""
 
     def frames(self, stored: Indices) -> Iterator[Frame]:
@@ -102,11 +100,11 @@ class VideoClip:
         """The file."""
         return (self.path,)
 
-    def probe(self) -> Form:
+    def probe(self) -> ProbedClip:
         """Decode the file once without keeping pictures."""
         found = read_timeline(self.path)
         times = np.stack([found.start, found.end], axis=1)
-        return Form(np.arange(len(found)), found.height, found.width, times)
+        return ProbedClip(np.arange(len(found)), found.height, found.width, times)
 
     def frames(self, stored: Indices) -> Iterator[Frame]:
         """Decode the file up to the last frame wanted."""
@@ -126,7 +124,7 @@ class PictureClip:
         """The folder."""
         return str(self.folder)
 
-    def probe(self) -> Form:
+    def probe(self) -> ProbedClip:
         """Read the pictures' sizes."""
         sizes = {_picture_size(path): path.name for path in reversed(self.files)}
         if len(sizes) != 1:
@@ -137,7 +135,7 @@ class PictureClip:
                 where=self.folder,
             )
         ((height, width),) = sizes
-        return Form(np.arange(len(self.files)), height, width)
+        return ProbedClip(np.arange(len(self.files)), height, width)
 
     def frames(self, stored: Indices) -> Iterator[Frame]:
         """Read the pictures wanted."""
@@ -159,7 +157,7 @@ class ArrayClip:
     row : int or None
         The clip's place along the first axis; None where the whole array is one clip.
     rate : float or None
-        Frames a second, where the file says so.
+        Frames per second, where the file says so.
     """
 
     name: str
@@ -179,16 +177,16 @@ class ArrayClip:
         """The file."""
         return (self.path,)
 
-    def probe(self) -> Form:
+    def probe(self) -> ProbedClip:
         """Check the array's shape and type."""
         shape, dtype = self._facts()
         check_array(shape, dtype, self.where)
         count, height, width = shape[:3]
         if self.rate is None:
-            return Form(np.arange(count), height, width)
+            return ProbedClip(np.arange(count), height, width)
         start = np.arange(count) / self.rate
         times = np.stack([start, start + 1 / self.rate], axis=1)
-        return Form(np.arange(count), height, width, times)
+        return ProbedClip(np.arange(count), height, width, times)
 
     def frames(self, stored: Indices) -> Iterator[Frame]:
         """Read the clip, and yield the frames wanted."""
@@ -233,7 +231,7 @@ def as_pixels(clip: NDArray[Any], where: object) -> Frame:
     low, high = float(np.min(clip)), float(np.max(clip))
     if clip.dtype.kind != "f" or not (low >= 0 and high <= 1):
         raise VideoError(
-            "the clip's values are no pixels",
+            "the clip's values are not pixels",
             expected="uint8, or floats from 0 to 1",
             found=f"{clip.dtype} from {low:g} to {high:g}",
             where=where,
@@ -249,7 +247,7 @@ def opened_hdf5(path: Path) -> Iterator[Any]:
     Raises
     ------
     ArtifactError
-        When the file is cut, damaged or no HDF5 file.
+        When the file is cut, damaged or not an HDF5 file.
     """
     import h5py
 
@@ -310,71 +308,9 @@ _SHOWN = 10  # files named in a message
 
 
 def listed(items: Iterable[object]) -> str:
-    """Return the first few items as text, a line each, and how many more there are."""
+    """Return the first few items as text, one per line, and how many more there are."""
     texts = [str(item) for item in items]
     if len(texts) < 2:
         return "".join(texts)
     more = [f"... and {len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
     return "".join(f"\n    {text}" for text in [*texts[:_SHOWN], *more])
-
-
-def probe_clips(clips: Mapping[str, ClipSource], label: str) -> dict[str, Form]:
-    """Probe clips, and name all that cannot be read in one error.
-
-    Frames that a GIF's writer has merged because they are equal count as often as they are shown,
-    see :func:`unmerge`.
-    """
-    found = track(threaded(_probed, [*clips.values()]), label, len(clips))
-    forms: dict[str, Form] = {}
-    wrong: list[str] = []
-    for name, form in zip(clips, found, strict=True):
-        if isinstance(form, Form):
-            forms[name] = form
-        else:
-            wrong.append(form)
-    if wrong:
-        raise VideoError(
-            f"{len(wrong)} of {len(clips)} clips cannot be read",
-            found=listed(wrong),
-            remedy="make or copy these files again; nothing was written",
-        )
-    moving = {name for name, clip in clips.items() if _is_gif(clip)}
-    return forms | unmerge({name: forms[name] for name in forms if name in moving})
-
-
-def _probed(clip: ClipSource) -> Form | str:
-    """Return a clip's form, or why it cannot be read."""
-    try:
-        return clip.probe()
-    except BrainflixError as error:
-        found = "" if error.found is None else f" (found {error.found})"
-        return f"{error.where or clip.where}: {error.what}{found}"
-
-
-def _is_gif(clip: ClipSource) -> bool:
-    return all(path.suffix.lower() == ".gif" for path in clip.files)
-
-
-def unmerge(forms: Mapping[str, Form]) -> dict[str, Form]:
-    """Repeat frames that are shown for several turns, where all GIFs of a set share a rate.
-
-    GIF writers merge equal neighbouring frames into one that is shown longer, so that a still of
-    six frames is stored as one. The turn is the shortest time that any frame of the set is shown;
-    a clip is left as it is when its times are not multiples of that, to 10 %.
-    """
-    lasting = [float(np.diff(f.times, axis=1).min()) for f in forms.values() if f.times is not None]
-    return {name: _repeated(form, min(lasting)) for name, form in forms.items()}
-
-
-def _repeated(form: Form, turn: float) -> Form:
-    if form.times is None:
-        return form
-    start, lasts = form.times[:, 0], np.diff(form.times, axis=1)[:, 0]
-    turns = np.rint(lasts / turn).astype(np.int64)
-    if (turns == 1).all() or (np.abs(lasts / turn - turns) > 0.1).any():
-        return form
-    length = np.repeat(lasts / turns, turns)
-    place = np.concatenate([np.arange(count) for count in turns.tolist()])
-    begin = np.repeat(start, turns) + place * length
-    times = np.stack([begin, begin + length], axis=1)
-    return replace(form, stored=np.repeat(form.stored, turns), times=times)

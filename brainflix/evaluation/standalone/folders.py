@@ -1,4 +1,4 @@
-"""Sets of clips: what lies in a folder, an HDF5 file or an array, by name."""
+"""Sets of clips: the clips of a folder, an HDF5 file or an array, by name."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ClipSet:
     training_groups : dict of str to str
         Their groups.
     ignored : tuple of str
-        Files in the folder that are no clips.
+        Files in the folder that are not clips.
     """
 
     clips: dict[str, ClipSource]
@@ -123,7 +123,7 @@ def _open_folder(root: Path) -> ClipSet:
             if clip.name in clips:
                 raise VideoError(
                     "two clips have one name",
-                    expected="a file or folder a clip",
+                    expected="one file or folder for each clip",
                     found=f"{clips[clip.name].where} and {clip.where}",
                     where=root,
                 )
@@ -209,7 +209,7 @@ def _open_hdf5(path: Path, dataset: str) -> ClipSet:
         likely = [name for name, shape in shapes.items() if len(shape) == 5 and shape[-1] == 3]
         if len(likely) != 1:
             raise ArtifactError(
-                "which dataset holds the clips",
+                "the file does not say which dataset holds the clips",
                 expected=f"{path}::DATASET",
                 found=listed(f"{name} {shape}" for name, shape in shapes.items()) or "no datasets",
                 where=path,
@@ -219,7 +219,7 @@ def _open_hdf5(path: Path, dataset: str) -> ClipSet:
 
 
 def _open_own(path: Path, kind: str, dataset: str) -> ClipSet:
-    """Open this package's stimuli (test clips, with training clips beside) or videos."""
+    """Open this package's stimuli (test clips, and the training clips apart) or videos."""
     dataset = dataset or ("frames" if kind == "stimuli" else "frames/network")
     with open_artifact(path, kind) as file:
         _check_dataset(file, path, dataset)
@@ -234,7 +234,10 @@ def _open_own(path: Path, kind: str, dataset: str) -> ClipSet:
     ]
     if not parts[0]:
         raise ArtifactError(
-            "the stimuli have no test clips", expected="split test", found="none", where=path
+            "the stimuli have no test clips",
+            expected="clips with the split test",
+            found="not one",
+            where=path,
         )
     groups = dict(zip(ids, group, strict=True)) if group is not ids else {}
     return _set(
@@ -243,19 +246,19 @@ def _open_own(path: Path, kind: str, dataset: str) -> ClipSet:
 
 
 def _open_dataset(path: Path, dataset: str) -> ClipSet:
-    """Open a dataset of any HDF5 file; names stand beside it as ``clip``, or are numbers."""
+    """Open a dataset of any HDF5 file; names are in the dataset ``clip``, or numbers."""
     import h5py
 
     with opened_hdf5(path) as file:
         found = _check_dataset(file, path, dataset)
-        beside = found.parent.get("clip")
+        labels = found.parent.get("clip")
         names = _numbers(len(found))
         rate = found.attrs.get("fps", file.attrs.get("fps"))
-        if isinstance(beside, h5py.Dataset) and beside.shape == (len(found),):
-            if h5py.check_string_dtype(beside.dtype):
-                names = read_strings(beside)
-            elif beside.dtype.kind in "iu":
-                names = [str(number) for number in beside[()]]
+        if isinstance(labels, h5py.Dataset) and labels.shape == (len(found),):
+            if h5py.check_string_dtype(labels.dtype):
+                names = read_strings(labels)
+            elif labels.dtype.kind in "iu":
+                names = [str(number) for number in labels[()]]
     if len(set(names)) < len(names):
         raise ArtifactError("two clips have one name", where=f"{path}::clip")
     return _set(

@@ -1,6 +1,6 @@
 """Which frame is compared with which, and at what size, where two clips differ.
 
-Two rules for frames. ``even``: the frames of a clip stand for the whole of it, whatever its time
+Two rules for frames. ``even``: the frames of a clip represent the whole of it, whatever its time
 stamps say; ``round(linspace(0, n - 1, m))`` of its n frames are kept. ``time``: the frames of the
 clip that has fewer of them are compared, at the middle of the time that each is on screen, with
 what the other one shows at that time. The number m of frames is one for all pairs, so that any
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from brainflix.clips.clips import even_frames
 from brainflix.errors import ConfigError, DataError
-from brainflix.evaluation.standalone.files import Form, listed
+from brainflix.evaluation.standalone.files import ProbedClip, listed
 
 Rule = Literal["even", "time"]
 Indices = NDArray[np.int64]
@@ -35,7 +35,7 @@ RESIZING = "area average where a side shrinks, bilinear where it grows"
 
 
 @dataclass(frozen=True)
-class Plan:
+class FramePlan:
     """What is taken from each clip.
 
     Attributes
@@ -63,12 +63,12 @@ class Plan:
         """(frame, height, width, 3)."""
         return self.frames, self.height, self.width, 3
 
-    def other(self, form: Form, pair: int | None = None) -> Indices:
+    def other(self, form: ProbedClip, pair: int | None = None) -> Indices:
         """Return the frames of one more clip, as places in its file.
 
         Parameters
         ----------
-        form : Form
+        form : ProbedClip
         pair : int, optional
             The pair whose clip it shows too, such as another system's reconstruction.
         """
@@ -91,7 +91,7 @@ def even_pair(true: int, reconstructed: int, m: int) -> tuple[Indices, Indices]:
     return even_frames(true, m), even_frames(reconstructed, m)
 
 
-def middles(true: Form, reconstructed: Form) -> Floats:
+def middles(true: ProbedClip, reconstructed: ProbedClip) -> Floats:
     """Return the times in s at which a pair is compared by the rule ``time``, without a limit.
 
     They are the middles of the frames of the clip with fewer frames (of two with equally many, the
@@ -106,14 +106,14 @@ def middles(true: Form, reconstructed: Form) -> Floats:
     return np.asarray(middle[middle < other[-1, 1]])
 
 
-def time_pair(true: Form, reconstructed: Form, m: int) -> tuple[Indices, Indices]:
+def time_pair(true: ProbedClip, reconstructed: ProbedClip, m: int) -> tuple[Indices, Indices]:
     """Return the frames of a pair by the rule ``time``, as places among each clip's frames."""
     times = shared_times(true, reconstructed, m)
     a, b = _spans(true, reconstructed)
     return _on_screen(a, times), _on_screen(b, times)
 
 
-def shared_times(true: Form, reconstructed: Form, m: int) -> Floats:
+def shared_times(true: ProbedClip, reconstructed: ProbedClip, m: int) -> Floats:
     """Return ``m`` of the times of :func:`middles`, evenly chosen."""
     times = middles(true, reconstructed)
     return times[even_frames(len(times), m)]
@@ -124,7 +124,7 @@ def _on_screen(span: Floats, times: Floats) -> Indices:
     return np.clip(place, 0, None).astype(np.int64)
 
 
-def _spans(true: Form, reconstructed: Form) -> tuple[Floats, Floats]:
+def _spans(true: ProbedClip, reconstructed: ProbedClip) -> tuple[Floats, Floats]:
     """Return start and end of each frame of both clips, made up where a clip has no times."""
     timed = [form.duration for form in (true, reconstructed) if len(form) > 1]
     known = [duration for duration in timed if duration is not None]
@@ -132,7 +132,7 @@ def _spans(true: Form, reconstructed: Form) -> tuple[Floats, Floats]:
     return _span(true, duration), _span(reconstructed, duration)
 
 
-def _span(form: Form, duration: float) -> Floats:
+def _span(form: ProbedClip, duration: float) -> Floats:
     if form.times is not None and len(form) > 1:
         return form.times
     edges = np.linspace(0.0, duration, len(form) + 1)
@@ -140,31 +140,31 @@ def _span(form: Form, duration: float) -> Floats:
 
 
 def plan_frames(
-    pairs: Sequence[tuple[Form, Form]],
+    pairs: Sequence[tuple[ProbedClip, ProbedClip]],
     rule: Rule,
     size: str,
     names: Sequence[str],
-    others: Iterable[Form] = (),
-) -> Plan:
+    others: Iterable[ProbedClip] = (),
+) -> FramePlan:
     """Choose frames and size for all pairs.
 
     Parameters
     ----------
-    pairs : sequence of (Form, Form)
+    pairs : sequence of (ProbedClip, ProbedClip)
         True clip and reconstruction.
     rule : "even" or "time"
     size : str
         "true" for the true clips' size, or ``HxW``.
     names : sequence of str
         The pairs' names, for messages.
-    others : iterable of Form
+    others : iterable of ProbedClip
         More clips that will be compared with these, such as another system's reconstructions or
         training clips; they can lower the number of frames.
 
     Raises
     ------
     ConfigError
-        When true clips differ in size and none is given, or ``size`` is none.
+        When true clips differ in size and none is given, or ``size`` is not a size.
     DataError
         When a pair has no time in common.
     """
@@ -189,10 +189,10 @@ def plan_frames(
     }
     times = tuple(shared_times(a, b, m) for a, b in pairs) if rule == "time" else None
     true, reconstructed = (tuple(each[k] for each in chosen) for k in (0, 1))
-    return Plan(true, reconstructed, times, m, height, width, record)
+    return FramePlan(true, reconstructed, times, m, height, width, record)
 
 
-def _offered(true: Form, reconstructed: Form, rule: Rule, name: str) -> int:
+def _offered(true: ProbedClip, reconstructed: ProbedClip, rule: Rule, name: str) -> int:
     """Return how many frames a pair offers, 0 for a still."""
     if rule == "time":
         found = len(middles(true, reconstructed))
@@ -207,12 +207,17 @@ def _offered(true: Form, reconstructed: Form, rule: Rule, name: str) -> int:
     return min(moving if rule == "even" else [*moving, found]) if moving else 0
 
 
-def _size(pairs: Sequence[tuple[Form, Form]], size: str, names: Sequence[str]) -> tuple[int, int]:
+def _size(
+    pairs: Sequence[tuple[ProbedClip, ProbedClip]], size: str, names: Sequence[str]
+) -> tuple[int, int]:
     if size != "true":
         height, _, width = size.lower().partition("x")
         if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
             raise ConfigError(
-                "not a size", expected="true, or HEIGHTxWIDTH", found=size, where="--size"
+                "the size cannot be read",
+                expected="true, or HEIGHTxWIDTH",
+                found=size,
+                where="--size",
             )
         return int(height), int(width)
     sizes = {(a.height, a.width): name for (a, _), name in zip(pairs, names, strict=True)}
@@ -227,7 +232,7 @@ def _size(pairs: Sequence[tuple[Form, Form]], size: str, names: Sequence[str]) -
     return next(iter(sizes))
 
 
-def _met(pairs: Sequence[tuple[Form, Form]]) -> dict[str, Any]:
+def _met(pairs: Sequence[tuple[ProbedClip, ProbedClip]]) -> dict[str, Any]:
     return {
         "true": _counts(len(a) for a, _ in pairs),
         "reconstructed": _counts(len(b) for _, b in pairs),
@@ -243,7 +248,7 @@ def _counts(values: Iterable[int]) -> dict[str, int]:
     return {str(n): count for n, count in sorted(Counter(values).items())}
 
 
-def _sizes(forms: Iterable[Form]) -> dict[str, int]:
+def _sizes(forms: Iterable[ProbedClip]) -> dict[str, int]:
     found = Counter((form.height, form.width) for form in forms)
     return {f"{h}x{w}": count for (h, w), count in sorted(found.items())}
 

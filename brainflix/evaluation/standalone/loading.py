@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainflix.clips.clips import VideoClips as Clips
+from brainflix.clips.clips import VideoClips
 from brainflix.clips.store import FrameSource, FrameStore, threaded
 from brainflix.console import announce, track
 from brainflix.errors import DataError, VideoError
-from brainflix.evaluation.standalone.files import ClipSource, Form, probe_clips
-from brainflix.evaluation.standalone.frame_rules import Plan, plan_frames, stretched
-from brainflix.evaluation.standalone.request import MIN_PAIRS, Inputs, Request
+from brainflix.evaluation.standalone.files import ClipSource, ProbedClip
+from brainflix.evaluation.standalone.frame_rules import FramePlan, plan_frames, stretched
+from brainflix.evaluation.standalone.probing import probe_clips
+from brainflix.evaluation.standalone.request import MIN_PAIRS, EvaluationRequest, OpenedClips
 from brainflix.formats.video import resize_frame
 
 Indices = NDArray[np.int64]
@@ -45,7 +46,7 @@ def load_store(
     -------
     store : FrameStore of uint8, shape (distinct clip, frame, height, width, 3)
     rows : ndarray of int64, shape (len(wanted),)
-        Where each clip wanted lies.
+        The row of the store that holds each clip wanted.
     """
     place: dict[tuple[str, str, bytes], int] = {}
     distinct: list[Wanted] = []
@@ -87,49 +88,49 @@ def read_clip(
 
 
 @dataclass(frozen=True)
-class SubjectClips:
+class SubjectStores:
     """One subject's clips in the order of their pairs.
 
     Attributes
     ----------
-    true : Clips
+    true : VideoClips
     predicted : FrameSource
         The reconstructions.
     others : dict of str to FrameSource
         "oracle", "against".
     """
 
-    true: Clips
+    true: VideoClips
     predicted: FrameSource
     others: Mapping[str, FrameSource] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedClips:
     """All clips, in stores of one shape.
 
     Attributes
     ----------
-    subjects : dict of str to SubjectClips
+    subjects : dict of str to SubjectStores
         By subject, "" where there are none.
     distinct : FrameStore
         Every true clip once.
     distinct_names : tuple of str
     training : FrameStore or None
     training_ids : tuple of str
-    plan : Plan
+    plan : FramePlan
     """
 
-    subjects: Mapping[str, SubjectClips]
+    subjects: Mapping[str, SubjectStores]
     distinct: FrameStore
     distinct_names: tuple[str, ...]
     training: FrameStore | None
     training_ids: tuple[str, ...]
-    plan: Plan
+    plan: FramePlan
 
 
 @contextlib.contextmanager
-def loaded(inputs: Inputs, request: Request) -> Iterator[Loaded]:
+def loaded(inputs: OpenedClips, request: EvaluationRequest) -> Iterator[LoadedClips]:
     """Read all clips into a temporary folder that is removed when the block ends, however it does.
 
     Raises
@@ -164,12 +165,12 @@ def loaded(inputs: Inputs, request: Request) -> Iterator[Loaded]:
 
 
 def _load(
-    inputs: Inputs,
-    plan: Plan,
-    more: Mapping[str, Mapping[str, Form]],
-    training: Mapping[str, Form],
+    inputs: OpenedClips,
+    plan: FramePlan,
+    more: Mapping[str, Mapping[str, ProbedClip]],
+    training: Mapping[str, ProbedClip],
     folder: Path,
-) -> Loaded:
+) -> LoadedClips:
     pairs, shape = inputs.pairing.pairs, plan.shape
     wanted = {
         "true": [(inputs.true.clips[p.true], k) for p, k in zip(pairs, plan.true, strict=True)],
@@ -196,14 +197,14 @@ def _load(
     names = tuple(dict.fromkeys(pair.true for pair in pairs))
     store, rows = stores["true"]
     distinct = store.take(rows[[first[name] for name in names]])
-    return Loaded(_by_subject(inputs, stores), distinct, names, kept, tuple(training), plan)
+    return LoadedClips(_by_subject(inputs, stores), distinct, names, kept, tuple(training), plan)
 
 
 def _by_subject(
-    inputs: Inputs, stores: Mapping[str, tuple[FrameStore, NDArray[np.int64]]]
-) -> dict[str, SubjectClips]:
+    inputs: OpenedClips, stores: Mapping[str, tuple[FrameStore, NDArray[np.int64]]]
+) -> dict[str, SubjectStores]:
     """Sort pairs by subject; subjects who saw the same clips share what is computed from them."""
-    shared: dict[tuple[Any, ...], Clips] = {}
+    shared: dict[tuple[Any, ...], VideoClips] = {}
     subjects = {}
     for subject in inputs.subjects:
         chosen = [k for k, pair in enumerate(inputs.pairing.pairs) if pair.subject == subject]
@@ -218,14 +219,14 @@ def _by_subject(
         ids = tuple(inputs.pairing.pairs[k].clip for k in chosen)
         groups = tuple(inputs.groups[k] for k in chosen)
         key = (ids, groups, stores["true"][1][chosen].tobytes())
-        true = shared.setdefault(key, Clips(frames["true"], ids, groups))
+        true = shared.setdefault(key, VideoClips(frames["true"], ids, groups))
         others = {role: frames[role] for role in inputs.others}
-        subjects[subject] = SubjectClips(true, frames["reconstructed"], others)
+        subjects[subject] = SubjectStores(true, frames["reconstructed"], others)
     return subjects
 
 
-def _warn(plan: Plan) -> None:
-    """Say at the terminal where the rule for frames matters."""
+def _warn(plan: FramePlan) -> None:
+    """Report on the terminal where the rule for frames matters."""
     ratio = stretched(plan.record)
     if ratio is not None and ratio > 1.1:
         announce(

@@ -1,4 +1,4 @@
-"""Which reconstruction belongs to which clip: by name, by a folder a subject, or by a table."""
+"""Which reconstruction belongs to which clip: by name, by one folder per subject, or by a table."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Pair:
 
     @property
     def subject(self) -> str:
-        """The subject, empty where there is none."""
+        """The subject; empty where subjects have no names."""
         return self.labels.get(SUBJECT, "")
 
 
@@ -93,7 +93,7 @@ def pair_by_name(
     Raises
     ------
     StudyError
-        When clips have no partner, or none has one.
+        When clips have no partner.
     """
     known = set(true)
     nested = [name for name in reconstructed if name not in known and "/" in name]
@@ -101,7 +101,7 @@ def pair_by_name(
     if flat and nested and any(PurePosixPath(name).name in known for name in nested):
         pairs = tuple(_nested_pair(name) for name in reconstructed)
         pairs = tuple(pair for pair in pairs if pair.true in known)
-        rule = "name; a folder a subject"
+        rule = "name; one folder per subject"
     else:
         pairs = tuple(Pair(name, name, name) for name in reconstructed if name in known)
         rule = "name"
@@ -140,7 +140,7 @@ def pair_by_table(
     ------
     StudyError
         When the table lacks a column, names a clip that does not exist, names a pair twice, or
-        clips of the folders do not stand in it.
+        leaves out clips of the folders.
     """
     lacking = [name for name in ("true", "reconstructed") if not rows or name not in rows[0]]
     if lacking:
@@ -185,7 +185,7 @@ def pair_by_table(
 
 
 def _stem(name: str, known: set[str]) -> str | None:
-    """Return a name as the clips are called: as it stands, or without its suffix."""
+    """Return a name as the clips are called: as it is written, or without its suffix."""
     if name in known:
         return name
     path = PurePosixPath(name)
@@ -204,7 +204,7 @@ def _named(pairs: Sequence[Pair], table: object) -> tuple[Pair, ...]:
     twice = [f"{subject} {clip}".strip() for (subject, clip), n in count.items() if n > 1]
     raise StudyError(
         "the table has pairs of one name",
-        expected="a clip once a subject, or a column clip that tells pairs apart",
+        expected="each clip once per subject, or a column clip that distinguishes pairs",
         found=listed(twice),
         where=table,
     )
@@ -216,7 +216,7 @@ def _complete(pairing: Pairing, where: tuple[object, object], allow_unpaired: bo
     lonely += [f"{where[1]}: {name} has no true clip" for name in pairing.unpaired_reconstructed]
     if not pairing.pairs:
         raise StudyError(
-            "no clip has a partner",
+            "not one clip has a partner",
             expected="clips of one name in both",
             found=listed(lonely),
             where=f"{where[0]}, {where[1]}",
@@ -279,7 +279,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def label_pairs(pairing: Pairing, rows: Sequence[Mapping[str, str]], table: object) -> Pairing:
-    """Return a pairing with the labels of a table that has a row a clip.
+    """Return a pairing with the labels of a table that has one row per clip.
 
     The rows are found by ``clip`` or, where there is no such column, by the first column, which
     holds the names of true clips, and by ``subject`` where the pairs have subjects.
@@ -297,7 +297,7 @@ def label_pairs(pairing: Pairing, rows: Sequence[Mapping[str, str]], table: obje
         name = row[SUBJECT] if by_subject else "", _stem(row[key], names) or row[key]
         labels = {column: value for column, value in row.items() if column != key}
         if found.setdefault(name, labels) != labels:
-            raise StudyError("a clip has two rows that differ", found=name[1], where=table)
+            raise StudyError("a clip has two different rows", found=name[1], where=table)
 
     def labels_of(pair: Pair) -> dict[str, str] | None:
         subject = pair.subject if by_subject else ""
@@ -307,7 +307,7 @@ def label_pairs(pairing: Pairing, rows: Sequence[Mapping[str, str]], table: obje
     if lacking:
         raise StudyError(
             f"{len(lacking)} clips have no row in the table",
-            expected=f"a row a clip, named in the column {key}",
+            expected=f"one row per clip, named in the column {key}",
             found=listed(lacking),
             where=table,
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from brainflix.errors import ConfigError, VideoError
-from brainflix.evaluation.standalone.files import ClipSource, Form, Frame, Indices
+from brainflix.evaluation.standalone.files import ClipSource, Frame, Indices, ProbedClip
 from brainflix.evaluation.standalone.folders import ClipSet
 
 _ALIASES = {
@@ -30,7 +30,7 @@ class PanelClip:
     index, count : int
         Which panel of how many.
     across : bool
-        Whether panels stand side by side.
+        Whether panels are side by side.
     gap : int
         Pixels between panels.
     """
@@ -43,25 +43,25 @@ class PanelClip:
 
     @property
     def name(self) -> str:
-        """That of the whole."""
+        """As of the whole picture."""
         return self.base.name
 
     @property
     def where(self) -> str:
-        """That of the whole."""
+        """As of the whole picture."""
         return self.base.where
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Those of the whole."""
+        """As of the whole picture."""
         return self.base.files
 
-    def probe(self) -> Form:
+    def probe(self) -> ProbedClip:
         """Return the form of the panel."""
         form = self.base.probe()
         side = self._side(form.height, form.width)
         height, width = (form.height, side) if self.across else (side, form.width)
-        return Form(form.stored, height, width, form.times)
+        return ProbedClip(form.stored, height, width, form.times)
 
     def frames(self, stored: Indices) -> Iterator[Frame]:
         """Yield the panel's part of each picture."""
@@ -85,16 +85,16 @@ class PanelClip:
 
 
 def parse_layout(text: str) -> tuple[list[str], bool]:
-    """Return the panels of a layout, and whether they stand side by side.
+    """Return the panels of a layout, and whether they are side by side.
 
     ``true|reconstructed`` is the true clip at the left, ``reconstructed/true`` the true one below;
-    ``_`` is a panel that is passed over. ``left-right``, ``right-left``, ``top-bottom`` and
+    ``_`` is a panel that is skipped. ``left-right``, ``right-left``, ``top-bottom`` and
     ``bottom-top`` say where the true and the reconstructed clip are.
 
     Raises
     ------
     ConfigError
-        When it is not a layout, or ``true`` and ``reconstructed`` do not stand there once.
+        When it is not a layout, or ``true`` and ``reconstructed`` do not occur once.
     """
     text = _ALIASES.get(text, text)
     across = "|" in text
@@ -103,11 +103,11 @@ def parse_layout(text: str) -> tuple[list[str], bool]:
     once = panels.count("true") == panels.count("reconstructed") == 1
     if mixed or not once or set(panels) - {"true", "reconstructed", "_"}:
         raise ConfigError(
-            "not a layout",
+            "the layout cannot be read",
             expected=f"true|reconstructed, true/reconstructed|..., or {', '.join(_ALIASES)}",
             found=text,
             where="--layout",
-            remedy="separate panels by | (side by side) or / (above each other); _ passes one over",
+            remedy="separate panels by | (side by side) or / (above each other); _ skips one",
         )
     return panels, across
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import ConfigError, StudyError
-from brainflix.evaluation.audit import Window
+from brainflix.evaluation.audits.volumes import VolumeWindow
 from brainflix.evaluation.standalone.files import ClipSource, listed
 from brainflix.evaluation.standalone.folders import ClipSet, open_clips
 from brainflix.evaluation.standalone.frame_rules import Rule
@@ -29,7 +29,7 @@ MIN_PAIRS = 2
 
 
 @dataclass(frozen=True)
-class Request:
+class EvaluationRequest:
     """What is to be evaluated, and how.
 
     Attributes
@@ -45,7 +45,7 @@ class Request:
     gap : int
         Pixels between panels.
     pairs, groups, windows : Path or None
-        Tables: which clips belong together; labels a clip; volumes a trial.
+        Tables: which clips belong together; labels of clips; volumes of trials.
     group_column : str or None
         The column that is resampled.
     frames : "even" or "time"
@@ -76,7 +76,7 @@ class Request:
 def evaluation_options(
     metrics: str, models: Mapping[str, str | None], **more: Any
 ) -> EvaluationConfig:
-    """Return the options of an evaluation that stands alone: no model but those that are named.
+    """Return the options of an evaluation of folders: no models but those that are named.
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ def evaluation_options(
 
 
 def chosen_metrics(text: str) -> tuple[str, ...]:
-    """Return the metrics that a list or the name of a family stands for, without repeats.
+    """Return the metrics of a list of names, in which families have names too, without repeats.
 
     Raises
     ------
     ConfigError
-        When a name is unknown, with those that are known, or there is none.
+        When a name is unknown, or the list is empty.
     """
     from brainflix.metrics.catalogue import EVERYTHING, LEGACY, SOUND, check_names
 
@@ -113,13 +113,13 @@ def chosen_metrics(text: str) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     chosen = [each for name in names for each in families.get(name, (name,))]
     if not chosen:
-        raise ConfigError("no metric is asked for", found=repr(text), where="--metrics")
+        raise ConfigError("the list of metrics is empty", found=repr(text), where="--metrics")
     check_names(chosen)
     return tuple(dict.fromkeys(chosen))
 
 
 @dataclass(frozen=True)
-class Inputs:
+class OpenedClips:
     """What a request names, opened and paired, nothing read yet.
 
     Attributes
@@ -131,10 +131,10 @@ class Inputs:
     group_column : str
     training : dict of str to ClipSource
     others : dict of str to tuple of ClipSource
-        "oracle" and "against" where asked for: a clip a pair.
+        "oracle" and "against" where asked for: one clip for each pair.
     places : dict of str to ClipSet
         All sets by the role they play, for the record.
-    windows : tuple of Window
+    windows : tuple of VolumeWindow
     """
 
     true: ClipSet
@@ -145,7 +145,7 @@ class Inputs:
     training: Mapping[str, ClipSource]
     others: Mapping[str, tuple[ClipSource, ...]]
     places: Mapping[str, ClipSet]
-    windows: tuple[Window, ...] = ()
+    windows: tuple[VolumeWindow, ...] = ()
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -153,7 +153,7 @@ class Inputs:
         return tuple(dict.fromkeys(pair.subject for pair in self.pairing.pairs))
 
 
-def open_inputs(request: Request) -> Inputs:
+def open_inputs(request: EvaluationRequest) -> OpenedClips:
     """Open and pair all that a request names.
 
     Raises
@@ -186,7 +186,7 @@ def open_inputs(request: Request) -> Inputs:
     if request.training is not None:
         sets["training"] = open_clips(request.training)
         training = sets["training"].clips | sets["training"].training
-    return Inputs(
+    return OpenedClips(
         true=true,
         reconstructed=reconstructed,
         pairing=pairing,
@@ -202,7 +202,7 @@ def open_inputs(request: Request) -> Inputs:
     )
 
 
-def _open_both(request: Request) -> tuple[ClipSet, ClipSet]:
+def _open_both(request: EvaluationRequest) -> tuple[ClipSet, ClipSet]:
     if request.layout is None:
         if request.reconstructed is None:
             raise ConfigError(
@@ -222,7 +222,7 @@ def _open_both(request: Request) -> tuple[ClipSet, ClipSet]:
     return split_panels(open_clips(request.true), request.layout, request.gap)
 
 
-def _paired(request: Request, true: ClipSet, reconstructed: ClipSet) -> Pairing:
+def _paired(request: EvaluationRequest, true: ClipSet, reconstructed: ClipSet) -> Pairing:
     where = (true.where, reconstructed.where)
     names = [*true.clips], [*reconstructed.clips]
     if request.pairs is not None:
@@ -267,13 +267,13 @@ def _other_names(pair: Pair) -> tuple[str, ...]:
     return pair.reconstructed, f"{pair.subject}/{pair.clip}", pair.clip, pair.true
 
 
-def read_windows(path: Path) -> tuple[Window, ...]:
-    """Read a table of windows: columns run, split, first, last (volumes) and, if there is, clip.
+def read_windows(path: Path) -> tuple[VolumeWindow, ...]:
+    """Read a table of windows: columns run, split, first, last (volumes) and optionally clip.
 
     Raises
     ------
     StudyError
-        When a column is missing or a volume is no whole number.
+        When a column is missing or a volume is not a whole number.
     """
     rows = read_table(path)
     lacking = [name for name in ("run", "split", "first", "last") if name not in rows[0]]
@@ -291,7 +291,7 @@ def read_windows(path: Path) -> tuple[Window, ...]:
             first, last = int(row["first"]), int(row["last"])
         except ValueError as error:
             raise StudyError(
-                "a volume is no whole number", found=str(error), where=f"{path}, row {k + 2}"
+                "a volume is not a whole number", found=str(error), where=f"{path}, row {k + 2}"
             ) from error
-        windows.append(Window(run, row["split"], first, last, row.get("clip", "")))
+        windows.append(VolumeWindow(run, row["split"], first, last, row.get("clip", "")))
     return tuple(windows)

@@ -51,7 +51,7 @@ def cortex_map(summary: VoxelSummary) -> NDArray[np.uint8] | None:
     colours = pixels(summary)
     drawn = []
     for side, nearest in enumerate(sides):
-        table = np.zeros((VERTICES + 1, 4), np.uint8)  # the last row is what is no cortex
+        table = np.zeros((VERTICES + 1, 4), np.uint8)  # the last row is outside the cortex
         here = hemisphere == side
         table[vertex[here]] = colours[here]
         drawn.append(table[nearest])

@@ -1,13 +1,12 @@
-"""Clips to look at: which are shown, strips of frames that a page can play, and still sheets."""
+"""Clips to look at: which are shown, and strips of frames that a page can play."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,37 +118,6 @@ def png_url(image: Frames) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def contact_sheet(true: Frames, predicted: Frames, columns: int, gap: int = 4) -> Frames:
-    """Lay the middle frames of all clips out, each true one above its reconstruction.
-
-    Parameters
-    ----------
-    true, predicted : ndarray of uint8, shape (clip, frame, height, width, 3)
-    columns : int
-        Clips a row.
-    gap : int
-        Pixels between clips; a pair touches. The gaps are transparent.
-
-    Returns
-    -------
-    ndarray of uint8, shape (height, width, 4)
-        RGBA.
-    """
-    if true.shape != predicted.shape:
-        raise DataError("clips differ in shape", expected=true.shape, found=predicted.shape)
-    middle = true.shape[1] // 2
-    pairs = np.concatenate([true[:, middle], predicted[:, middle]], axis=1)
-    count, height, width = pairs.shape[:3]
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    sheet = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 4), np.uint8)
-    for k, pair in enumerate(pairs):
-        y, x = (k // columns) * (height + gap), (k % columns) * (width + gap)
-        sheet[y : y + height, x : x + width, :3] = pair
-        sheet[y : y + height, x : x + width, 3] = 255
-    return sheet
-
-
 def filmstrip(
     true: Frames,
     predicted: Frames,
@@ -166,7 +134,7 @@ def filmstrip(
     path : Path
         Where the PNG goes.
     columns : int
-        Clips beside each other.
+        Clips next to each other.
     frames : int
         Evenly chosen frames of each clip, at most as many as it has.
     scale : int
@@ -199,7 +167,7 @@ def filmstrip(
 
 
 @dataclass(frozen=True)
-class Encoding:
+class StripEncoding:
     """How the strips of a page are stored."""
 
     side: int
@@ -207,35 +175,9 @@ class Encoding:
 
 
 ENCODINGS = (
-    Encoding(256, 90),
-    Encoding(128, 88),
-    Encoding(128, 70),
-    Encoding(96, 60),
-    Encoding(64, 50),
+    StripEncoding(256, 90),
+    StripEncoding(128, 88),
+    StripEncoding(128, 70),
+    StripEncoding(96, 60),
+    StripEncoding(64, 50),
 )
-
-
-def encode_strips(
-    clips: Mapping[Any, Frames], budget: int, encodings: Sequence[Encoding] = ENCODINGS
-) -> dict[Any, str]:
-    """Return every clip as a strip in a data URL, as good as a budget allows.
-
-    Parameters
-    ----------
-    clips : mapping to ndarray of uint8, shape (frame, height, width, 3)
-    budget : int
-        Characters that all URLs together may take. The smallest encoding is used where none fits.
-    encodings : sequence of Encoding
-        From the best to the smallest.
-    """
-    urls: dict[Any, str] = {}
-    for encoding in encodings:
-        urls, spent = {}, 0
-        for key, clip in clips.items():
-            urls[key] = data_url(strip(fit(clip, encoding.side)), encoding.quality)
-            spent += len(urls[key])
-            if spent > budget and encoding != encodings[-1]:
-                break
-        else:
-            break
-    return urls

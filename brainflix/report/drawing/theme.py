@@ -6,11 +6,12 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from typing import Any
 
-from brainflix.report.html import Markup
+from markupsafe import Markup
 
-# Colours that stand for the page's variables: matplotlib writes them, the page resolves them.
+# Placeholders of the page's colours: matplotlib writes them, the page resolves them.
 INK, MUTED, RULE = "#0a0b01", "#0a0b02", "#0a0b03"
 NETWORK, RIDGE, SHUFFLED, ORACLE, PAPER = "#0a0b04", "#0a0b05", "#0a0b06", "#0a0b07", "#0a0b08"
 _VARIABLES = {
@@ -87,7 +88,7 @@ def inline_svg(figure: Any, name: str, title: str) -> Markup:
     text = _unique_ids(text, name)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
-    label = render_title(title)
+    label = escape(title, quote=True)
     return Markup(re.sub(r"<svg [^>]*>", lambda found: _open(found[0], label), text, count=1))
 
 
@@ -110,10 +111,3 @@ def _open(tag: str, label: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'viewBox="{box[1] if box else ""}" role="img" aria-label="{label}"{size}>'
     )
-
-
-def render_title(title: str) -> str:
-    """Return a title fit for an attribute."""
-    from html import escape
-
-    return escape(title, quote=True)

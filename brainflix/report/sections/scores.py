@@ -1,128 +1,151 @@
-"""Scores: a drawing a metric, the full table, and what each metric shows and does not."""
+"""Scores: every metric with interval, chance, P, q and every baseline, for each subject."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from brainflix.metrics.base import Note
-from brainflix.report.contents import Contents
-from brainflix.report.drawing.figures import score_plot
-from brainflix.report.html import Markup, element
-from brainflix.report.page import scrolling_table
-from brainflix.report.words import (
-    VARIANT_NAMES,
-    digits_of,
+from brainflix.evaluation.results import ORACLE, Entry
+from brainflix.evaluation.wording import (
+    NOTHING,
+    SYSTEMS,
+    baseline_order,
+    by_reason,
+    count,
     interval,
-    note,
+    interval_head,
     number,
     p_value,
+    system_name,
+    title_with_unit,
 )
+from brainflix.report.contents import Contents
+from brainflix.report.drawing.figures import score_plot
+from brainflix.report.tables import Cell, Column, DataTable, FilterField, TableRow
 
-ATTRIBUTE = "attribute@"
-_BASELINES = ("grey", "mean_training_clip", "shuffled", "ridge", "oracle")
-_KEY = (
-    ("network", "network, with its 95 % interval"),
-    ("ridge", "ridge in place of the network"),
-    ("shuffled", "predictions of other clips"),
-    ("oracle", "oracle: the generator on the true vectors"),
-    ("flat", "flat grey, and the mean training clip"),
-    ("chance", "chance, by permuted pairings"),
-)
-
-
-def section(contents: Contents) -> Markup:
-    """Return the scores of all subjects and metrics."""
-    plots = [
-        element(
-            "div",
-            score_plot(
-                f"score{k}", note(metric).title, contents.entries(metric), note(metric).unit
-            ),
-            class_="plot",
-        )
-        for k, metric in enumerate(contents.metric_names)
-    ]
-    return element(
-        "section",
-        element("h2", "Scores"),
-        element(
-            "p",
-            "Every row is a subject. Intervals are bootstrapped over test clips (over groups of "
-            "them where the test set has several), chance and P come from permuting which "
-            "reconstruction belongs to which clip, q is P after control of the false discovery "
-            "rate over metrics and subjects, and every rival is scored by the same code.",
-        ),
-        _key(),
-        element("div", plots, class_="plots"),
-        element("h3", "All numbers"),
-        _table(contents),
-        element("h3", "How to read the metrics"),
-        element("dl", [_explained(*each) for each in _explanations(contents)], class_="notes"),
-        id="scores",
-    )
+NAME, TITLE = "scores", "Scores"
+NEEDS: tuple[str, ...] = ("metrics",)
+POOLED = "all subjects"
+_SAMPLED = {
+    "sampled_pairs": "chance from {:,} pairs",
+    "scored_clips": "{:,} clips scored",
+    "baseline_clips": "baselines on {:,} clips",
+}
+_KEY = {
+    "mark network": "the system, with its interval",
+    "mark ridge": "ridge in place of the network",
+    "mark shuffled": "reconstructions of other clips",
+    "mark oracle": "oracle: the generator on the true vectors",
+    "mark flat": "flat grey, and the mean training clip",
+    "mark chance": "chance, by permuted pairings",
+}
 
 
-def _key() -> Markup:
-    return element(
-        "ul",
-        [
-            element("li", element("i", class_=f"mark {name}", aria_hidden="true"), text)
-            for name, text in _KEY
+def has_content(contents: Contents) -> bool:
+    """Return True: results have at least one metric."""
+    return True
+
+
+def view(contents: Contents) -> Mapping[str, Any]:
+    """Return the table of all scores, and a drawing per metric where there are subjects."""
+    results = contents.results
+    several = len(results.subjects) > 1
+    shown = {b for each in results.metrics.values() for b in each.baselines}
+    baselines = baseline_order(results.metrics)
+    return {
+        "table": score_table(contents),
+        "plots": _plots(contents) if any(results.subjects) else [],
+        "key": [
+            (name, text)
+            for name, text in _KEY.items()
+            if name in ("mark network", "mark chance", "mark flat") or name.split()[1] in shown
         ],
-        class_="key",
+        "resampled": _resampled(contents),
+        "baselines": [SYSTEMS[name] for name in baselines if name in SYSTEMS],
+        "several": several,
+        "skipped": by_reason(results.skipped_metrics),
+        "skipped_count": count(len(results.skipped_metrics), "metric"),
+    }
+
+
+def _plots(contents: Contents) -> list[Any]:
+    return [
+        score_plot(f"score{k}", title_with_unit(metric), contents.results.entries(metric))
+        for k, metric in enumerate(contents.metrics)
+    ]
+
+
+def _resampled(contents: Contents) -> str:
+    groups = contents.results.provenance.rules.get("groups", {})
+    found = {e.resampled for s in contents.results.subjects.values() for e in s.metrics.values()}
+    units = "groups of clips" if "groups" in found else "clips"
+    if groups.get("column") and "groups" in found:
+        units = f"the {groups['groups']} groups in the column {groups['column']}"
+    return f"subjects and {units}" if len(contents.results.subjects) > 1 else units
+
+
+def score_table(contents: Contents) -> DataTable:
+    """Return one row per metric and subject, with a row over all subjects."""
+    results = contents.results
+    baselines = baseline_order(results.metrics)
+    names = [name for name in results.subjects if name]
+    several = len(results.subjects) > 1
+    columns = [
+        Column("metric", words=True),
+        *([Column("subject", words=True)] if names else []),
+        Column("value"),
+        Column(interval_head(results)),
+        Column("chance", hint="mean score of random pairings"),
+        Column("P", hint="share of random pairings that reach the value"),
+        Column("q", hint="P after control of the false discovery rate"),
+        Column("clips"),
+        *(Column(system_name(b), hint=SYSTEMS.get(b, ("", ""))[1]) for b in baselines),
+    ]
+    rows = []
+    for metric in contents.metrics:
+        if several:
+            entry = results.metrics[metric]
+            rows.append(_row(metric, POOLED, entry, baselines, names, style="pooled"))
+        for k, (name, entry) in enumerate(results.entries(metric)):
+            style = "again" if several or k else ""
+            rows.append(_row(metric, name, entry, baselines, names, style=style))
+    filters = []
+    if several:
+        filters.append(FilterField("subject", "subject", (POOLED, *names)))
+    return DataTable(
+        "score-table", "All scores", tuple(columns), tuple(rows), tuple(filters), searched=True
     )
 
 
-def _table(contents: Contents) -> Markup:
-    heads = ["subject", "value", "95 % interval", "chance", "P", "q", "clips"]
-    heads += [VARIANT_NAMES[name] for name in _BASELINES]
-    body = []
-    for metric in contents.metric_names:
-        words = note(metric)
-        title = f"{words.title} ({words.unit})" if words.unit else words.title
-        head = element("th", title, element("code", metric), colspan=len(heads), scope="rowgroup")
-        rows = [_row(name, metric, entry) for name, entry in contents.entries(metric)]
-        body.append(element("tbody", element("tr", head), rows))
-    return scrolling_table(heads, body, "All scores")
-
-
-def _row(name: str, metric: str, entry: Mapping[str, Any]) -> Markup:
-    digits = digits_of(metric)
+def _row(
+    metric: str, name: str, entry: Entry, baselines: list[str], names: list[str], style: str
+) -> TableRow:
+    title = Cell(
+        title_with_unit(metric),
+        code=metric,
+        detail="; ".join([*(["lower is better"] if entry.lower else []), *_sampled(entry)]),
+    )
     cells = [
-        number(entry["value"], digits),
-        interval(entry["interval"], digits),
-        number(entry["chance"], digits),
-        p_value(entry["p"]),
-        p_value(entry.get("q")),
-        str(entry["n"]),
-        *(number(entry["baselines"].get(key), digits) for key in _BASELINES),
+        title,
+        *([Cell(name)] if names else []),
+        Cell(number(entry.value), entry.value, style="value" if entry.above_chance else "own"),
+        Cell(interval(entry.interval)),
+        _number(entry.chance),
+        Cell(p_value(entry.p), entry.p),
+        Cell(p_value(entry.q), entry.q),
+        Cell(f"{entry.n:,}", entry.n),
     ]
-    return element(
-        "tr",
-        element("th", name, scope="row"),
-        element("td", cells[0], class_="value"),
-        [element("td", cell) for cell in cells[1:]],
-    )
+    for baseline in baselines:
+        reached = baseline != ORACLE and entry.reached_by(baseline)
+        cells.append(_number(entry.baselines.get(baseline), "beats" if reached else ""))
+    return TableRow(tuple(cells), {"subject": name} if name else {}, style)
 
 
-def _explanations(contents: Contents) -> list[tuple[str, str, Note]]:
-    """Return title, name and words of each metric; the attributes have one text together."""
-    found = [
-        (note(metric).title, metric, note(metric))
-        for metric in contents.metric_names
-        if not metric.startswith(ATTRIBUTE)
-    ]
-    seen = [m.removeprefix(ATTRIBUTE) for m in contents.metric_names if m.startswith(ATTRIBUTE)]
-    if seen:
-        words = note(ATTRIBUTE + "attribute")
-        found.insert(1, (f"Right {', '.join(seen)}", f"{ATTRIBUTE}…", words))
-    return found
+def _number(value: float | None, style: str = "") -> Cell:
+    text = number(value)
+    return Cell(text, None if text == NOTHING else value, style)
 
 
-def _explained(title: str, name: str, words: Note) -> Markup:
-    return element(
-        "div",
-        element("dt", title, element("code", name)),
-        element("dd", words.shows, " ", element("em", "What it does not show: "), words.hides),
-    )
+def _sampled(entry: Entry) -> list[str]:
+    """Return what was computed from a part of the clips or pairs only, and from how many."""
+    return [text.format(entry.notes[key]) for key, text in _SAMPLED.items() if key in entry.notes]

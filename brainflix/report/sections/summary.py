@@ -1,201 +1,225 @@
-"""The top of the page: what was done, and how well it went, in a few numbers."""
+"""How well it went: a few numbers, and what they say in sentences, good or bad."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from brainflix.report.contents import Contents
-from brainflix.report.html import Markup, element
-from brainflix.report.words import (
-    collapse_words,
+from brainflix.evaluation.audits.collapse import CollapseAudit
+from brainflix.evaluation.results import ALPHA, Entry, StudyAudits, SystemComparison
+from brainflix.evaluation.wording import (
+    ATTRIBUTE,
+    SYSTEMS,
+    TRIVIAL,
+    capital,
     count,
-    digits_of,
     interval,
-    mean_baseline,
-    mean_of,
+    metric_order,
     note,
     number,
     p_value,
     short_title,
     signed,
 )
+from brainflix.report.contents import Contents
 
-ALPHA = 0.01
-_TILES = (
-    "identification@clip",
-    "attribute@object",
-    "attribute@colour",
-    "attribute@background",
-    "attribute@motion",
-)
-_FALLBACK_TILES = ("identification@pixel", "ssim@rgb", "psnr")
+NAME, TITLE = "summary", "In short"
+NEEDS: tuple[str, ...] = ("metrics",)
+_TILES = 5
+Q = f"q < {ALPHA:g}".replace("0.", ".").replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def heading(contents: Contents) -> Markup:
-    """Return the page's title and a sentence of what was done."""
-    studies = list(dict.fromkeys(name.partition("/")[0] for name in contents.subjects))
-    clips = {
-        study: contents.metrics.get("audit", {}).get(study, {}).get("test_clips")
-        for study in studies
+@dataclass(frozen=True)
+class Finding:
+    """A sentence about the results; an alarm is a reason not to trust them."""
+
+    text: str
+    alarm: bool = False
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number that is shown large.
+
+    Attributes
+    ----------
+    title, value : str
+    above_chance : bool
+        Whether it is coloured.
+    context : tuple of str
+        What it compares with.
+    """
+
+    title: str
+    value: str
+    above_chance: bool
+    context: tuple[str, ...]
+
+
+def has_content(contents: Contents) -> bool:
+    """Return True: results have at least one metric."""
+    return True
+
+
+def view(contents: Contents) -> Mapping[str, Any]:
+    """Return tiles and findings."""
+    return {
+        "tiles": [_tile(contents, name) for name in contents.metrics[:_TILES]],
+        "findings": findings(contents),
+        "q": Q,
+        "several": len(contents.results.subjects) > 1,
     }
-    parts = [
-        f"{count(sum(name.startswith(study + '/') for name in contents.subjects), 'subject')} of "
-        f"{study}" + (f" ({clips[study]} test clips)" if clips[study] else "")
-        for study in studies
-    ]
-    recipe = contents.configuration.get("recipe")
-    how = f" by the recipe {recipe}" if recipe else ""
-    return element(
-        "header",
-        element("p", "brainflix report", class_="kicker"),
-        element("h1", contents.experiment),
-        element(
-            "p",
-            f"Videos reconstructed from fMRI{how}, beside the videos that were shown: "
-            f"{', '.join(parts)}. Predictions of a clip's repeats are averaged within a subject.",
-            class_="lede",
-        ),
+
+
+def _tile(contents: Contents, metric: str) -> Tile:
+    entry = contents.results.metrics[metric]
+    context = [f"chance {number(entry.chance, 2)}"] if entry.chance is not None else []
+    if entry.ceiling is not None:
+        context.append(f"oracle {number(entry.ceiling, 2)}")
+    if entry.baselines.get("grey") is not None:
+        context.append(f"grey {number(entry.baselines['grey'], 2)}")
+    values = [each.value for _, each in contents.results.entries(metric) if each.value is not None]
+    if len(values) > 1:
+        context.append(f"subjects {number(min(values), 2)} to {number(max(values), 2)}")
+    return Tile(
+        capital(short_title(metric)),
+        number(entry.value, 2),
+        bool(entry.above_chance),
+        tuple(context),
     )
 
 
-def section(contents: Contents) -> Markup:
-    """Return the summary: tiles, and findings in sentences."""
-    names = [name for name in _TILES if contents.entries(name)]
-    names = names or [name for name in _FALLBACK_TILES if contents.entries(name)]
-    return element(
-        "section",
-        element("h2", "In short"),
-        element("ul", [_tile(contents, name) for name in names], class_="tiles"),
-        element("ul", [element("li", each) for each in findings(contents)], class_="findings"),
-        id="summary",
-    )
+def findings(contents: Contents) -> list[Finding]:
+    """Return what the numbers say, one sentence each; alarms come first."""
+    results = contents.results
+    found = [*_above_chance(contents), *_reached(results.metrics), *_compared(contents)]
+    for study, audit in results.audit.items():
+        found += _audited(study, audit)
+    for name, subject in results.subjects.items():
+        found += _collapsed(name, subject.collapse)
+    return sorted(found, key=lambda each: not each.alarm)
 
 
-def _tile(contents: Contents, metric: str) -> Markup:
-    entries = contents.entries(metric)
-    digits = min(2, digits_of(metric))
-    oracle = mean_baseline(entries, "oracle")
-    low, high = (pick(entry["value"] for _, entry in entries) for pick in (min, max))
-    beside = [f"chance {number(mean_of(entries, 'chance'), digits)}"]
-    if oracle is not None:
-        beside.append(f"oracle {number(oracle, digits)}")
-    if len(entries) > 1:
-        beside.append(f"subjects {number(low, digits)} to {number(high, digits)}")
-    certain = all(entry["p"] < ALPHA for _, entry in entries)
-    return element(
-        "li",
-        element("span", _capital(short_title(metric)), class_="name"),
-        element(
-            "strong",
-            number(mean_of(entries, "value"), digits),
-            class_="certain" if certain else None,
-        ),
-        [element("span", each, class_="beside") for each in beside],
-    )
+def _titles(metrics: list[str]) -> str:
+    """Return metrics' titles in one line; attributes together."""
+    attributes = [name.removeprefix(ATTRIBUTE) for name in metrics if name.startswith(ATTRIBUTE)]
+    titles = [note(name).title for name in metrics if not name.startswith(ATTRIBUTE)]
+    return "; ".join([*titles, *([f"right {', '.join(attributes)}"] if attributes else [])])
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def findings(contents: Contents) -> list[Markup]:
-    """Return what the numbers say, good or bad, a sentence each."""
-    return [
-        *_above_chance(contents),
-        *_comparisons(contents),
-        *_audit(contents),
-        *_collapsed(contents),
-    ]
-
-
-def _collapsed(contents: Contents) -> list[Markup]:
-    sentences = []
-    for name in contents.subjects:
-        found = contents.metrics["subjects"][name].get("collapse", {})
-        if found.get("collapsed"):
-            text = f"{name}: the output has collapsed; {collapse_words(found)}."
-            sentences.append(element("strong", text, class_="alarm"))
-    return sentences
-
-
-def _above_chance(contents: Contents) -> list[Markup]:
-    certain: list[tuple[str, int, int]] = []
-    doubtful: list[tuple[str, int, int]] = []
-    for metric in contents.metric_names:
-        entries = contents.entries(metric)
-        if any(entry["p"] is None for _, entry in entries):
+def _above_chance(contents: Contents) -> Iterator[Finding]:
+    everywhere, somewhere, nowhere = [], [], []
+    for metric in contents.metrics:
+        tested = [e.above_chance for _, e in contents.results.entries(metric)]
+        if not tested or None in tested:
             continue
-        passed = sum(entry["p"] < ALPHA for _, entry in entries)
-        (certain if passed == len(entries) else doubtful).append((metric, passed, len(entries)))
-    sentences = []
-    if certain:
-        titles = ", ".join(note(metric).title for metric, *_ in certain)
-        sentences.append(f"Above chance at P < {ALPHA} in every subject: {titles}.")
-    if doubtful:
-        counts = ", ".join(f"{note(m).title} ({passed} of {n})" for m, passed, n in doubtful)
-        sentences.append(
-            f"Above chance at P < {ALPHA} in some subjects only, or in none: {counts}."
-        )
-    for metric in ("ssim@rgb", "psnr"):
-        entries = contents.entries(metric)
-        trivial = mean_baseline(entries, "mean_training_clip") if entries else None
-        if trivial is not None and trivial >= mean_of(entries, "value"):
-            digits = digits_of(metric)
-            sentences.append(
-                f"The mean training clip has the higher {note(metric).title} "
-                f"({number(trivial, digits)} against {number(mean_of(entries, 'value'), digits)}): "
-                "by this metric alone, knowing nothing of the brain would be better."
+        if all(tested):
+            everywhere.append(metric)
+        elif any(tested):
+            somewhere.append(f"{note(metric).title} ({sum(map(bool, tested))} of {len(tested)})")
+        else:
+            nowhere.append(metric)
+    several = len(contents.results.subjects) > 1
+    if everywhere:
+        where = " in every subject" if several else ""
+        yield Finding(f"Better than chance{where} at {Q}: {_titles(everywhere)}.")
+    if somewhere:
+        yield Finding(f"Better than chance in some subjects only: {'; '.join(somewhere)}.")
+    if nowhere:
+        where = " in any subject" if several else ""
+        yield Finding(f"Not shown to be better than chance{where}: {_titles(nowhere)}.")
+
+
+def _reached(metrics: Mapping[str, Entry]) -> Iterator[Finding]:
+    """Yield the baselines without any knowledge of the brain that score at least as well."""
+    for name in TRIVIAL:
+        reached = [m for m in metric_order(metrics) if metrics[m].reached_by(name)]
+        if reached:
+            values = "; ".join(
+                f"{note(m).title} ({number(metrics[m].baselines[name])} against "
+                f"{number(metrics[m].value)})"
+                for m in reached
             )
-    return [element("span", each) for each in sentences]
+            yield Finding(f"{capital(SYSTEMS[name][1])} scores at least as well by: {values}.")
 
 
-def _comparisons(contents: Contents) -> list[Markup]:
-    sentences = []
-    for rival, targets in contents.metrics.get("comparison", {}).items():
-        if not targets:
-            continue
-        target = "clip_image" if "clip_image" in targets else next(iter(targets))
-        sentences.append(_verdict(contents.experiment, rival, target, targets[target]["pooled"]))
-    return sentences
+def _compared(contents: Contents) -> Iterator[Finding]:
+    for other, found in contents.results.comparison.items():
+        if found.on == "vectors":
+            yield Finding(_verdict(contents.title, other, found))
 
 
-def _verdict(experiment: str, rival: str, target: str, pooled: Mapping[str, Any]) -> Markup:
-    this = "The network" if rival == "ridge" else experiment
-    words = {
-        "this": f"{this} identifies clips better than {rival}",
-        "other": f"{rival.capitalize() if rival == 'ridge' else rival} identifies clips better "
-        f"than {'the network' if rival == 'ridge' else experiment}",
-        "neither": f"No difference is shown between {this.lower() if rival == 'ridge' else this} "
-        f"and {rival}",
-    }[pooled["better"]]
-    return element(
-        "span",
-        f"{words}, by the predicted {target}: {number(pooled['value'])} against "
-        f"{number(pooled['other'])}, difference {signed(pooled['difference'])} "
-        f"({interval(pooled['interval'])}; P {p_value(pooled['p'])}).",
+def _verdict(title: str, other: str, found: SystemComparison) -> str:
+    """Return which of two systems identifies clips better by the vectors that it predicts."""
+    target = "identification@vector:clip_image"
+    metric = target if target in found.metrics else next(iter(found.metrics))
+    difference = found.metrics[metric].pooled
+    this = "the network" if other == "ridge" else title
+    name = metric.rpartition(":")[2]
+    if difference is None:
+        return f"{capital(this)} and {other} were tested on different clips."
+    better, worse = (this, other) if difference.better == "this" else (other, this)
+    first = capital(better) if other == "ridge" else better  # an experiment's name stays as it is
+    words = f"{first} identifies clips better than {worse}"
+    if difference.better == "neither":
+        words = f"No difference is shown between {this} and {other}"
+    return (
+        f"{words}, by the predicted {name}: {number(difference.value)} against "
+        f"{number(difference.other)}, difference {signed(difference.difference)} "
+        f"({interval(difference.interval)}; P {p_value(difference.p)})."
     )
 
 
-def _audit(contents: Contents) -> list[Markup]:
-    sentences = []
-    for study, audit in contents.metrics.get("audit", {}).items():
-        if audit["disjoint"]:
-            sentences.append(
-                element(
-                    "span",
-                    f"{study}: {audit['train_clips']:,} training and {audit['test_clips']:,} test "
-                    "clips share no clip, no group and no identical frames.",
-                )
+def _audited(study: str, audit: StudyAudits) -> Iterator[Finding]:
+    prefix = f"{study}: " if study else ""
+    if audit.split is not None:
+        split = audit.split
+        if split.disjoint:
+            yield Finding(
+                f"{prefix}{split.train_clips:,} training and {split.test_clips:,} test clips share "
+                "no clip, no group and no identical frames."
             )
         else:
-            sentences.append(
-                element(
-                    "strong",
-                    f"{study}: training and test clips are not separate "
-                    f"({audit['shared_clips']} clips, {audit['shared_groups']} in shared groups, "
-                    f"{audit['identical_frames']} with identical frames). Do not trust its scores.",
-                    class_="alarm",
-                )
+            yield Finding(
+                f"{prefix}training and test clips are not separate ({split.shared_clips} clips, "
+                f"{split.shared_groups} in shared groups, {split.identical_frames} with identical "
+                "frames). Do not trust these scores.",
+                alarm=True,
             )
-    return sentences
+    if audit.duplicates is not None:
+        across = audit.duplicates.exact.across + audit.duplicates.near.across
+        if across:
+            text = f"{prefix}test clips that also occur among the training clips: {across}."
+            yield Finding(capital(text), alarm=True)
+    if audit.shared_volumes is not None and audit.shared_volumes.test_windows:
+        text = (
+            f"{prefix}test windows that share volumes with training windows: "
+            f"{audit.shared_volumes.test_windows}. Do not trust these scores."
+        )
+        yield Finding(capital(text), alarm=True)
+
+
+def _collapsed(name: str, found: CollapseAudit) -> Iterator[Finding]:
+    who = f"{name}: the" if name else "The"
+    if found.collapsed:
+        yield Finding(
+            f"{who} reconstructions have collapsed to a few outputs: {collapse_words(found)}.",
+            alarm=True,
+        )
+    if found.identical_to_true:
+        yield Finding(
+            f"{who} reconstructions include {found.identical_to_true} that are identical to their "
+            "true clips.",
+            alarm=True,
+        )
+
+
+def collapse_words(found: CollapseAudit) -> str:
+    """Return what the audit of collapse counted, in words."""
+    return (
+        f"the reconstructions differ in {number(found.effective_rank, 1)} directions, the true "
+        f"clips in {number(found.effective_rank_true, 1)}; they are nearest to "
+        f"{found.distinct_nearest} of {count(found.n, 'clip')} "
+        f"({number(found.distinct_expected, 0)} if each chose at random)"
+    )

@@ -24,7 +24,7 @@ from support.clips_on_disk import (
 from brainflix.artifacts.store import create, write_dataset
 from brainflix.config.recipe import EvaluationConfig
 from brainflix.errors import ArtifactError, BrainflixError, ConfigError, StudyError, VideoError
-from brainflix.evaluation.standalone.files import Form, natural_key, probe_clips
+from brainflix.evaluation.standalone.files import ProbedClip, natural_key
 from brainflix.evaluation.standalone.folders import open_clips
 from brainflix.evaluation.standalone.frame_rules import even_pair, middles, plan_frames, time_pair
 from brainflix.evaluation.standalone.loading import loaded, read_clip
@@ -36,7 +36,8 @@ from brainflix.evaluation.standalone.pairing import (
     read_table,
 )
 from brainflix.evaluation.standalone.panels import parse_layout, split_panels
-from brainflix.evaluation.standalone.request import Request, open_inputs, read_windows
+from brainflix.evaluation.standalone.probing import probe_clips
+from brainflix.evaluation.standalone.request import EvaluationRequest, open_inputs, read_windows
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "videos"
 CLIPS = true_clips()
@@ -52,13 +53,13 @@ def frames_of(place: str | Path) -> dict[str, np.ndarray]:
     }
 
 
-def _size(form: Form) -> tuple[int, int]:
+def _size(form: ProbedClip) -> tuple[int, int]:
     return form.height, form.width
 
 
-def request(true: object, reconstructed: object = None, **more: object) -> Request:
+def request(true: object, reconstructed: object = None, **more: object) -> EvaluationRequest:
     other = None if reconstructed is None else str(reconstructed)
-    return Request(str(true), other, EvaluationConfig(), **more)
+    return EvaluationRequest(str(true), other, EvaluationConfig(), **more)
 
 
 @pytest.mark.parametrize("form", ["mkv", "avi", "png", "npy"])
@@ -161,7 +162,7 @@ def test_panels_are_cut_apart(tmp_path: Path, layout: str, first: str, across: b
 def test_a_panel_can_be_passed_over_and_a_wrong_layout_is_named(tmp_path: Path) -> None:
     assert parse_layout("true|_|reconstructed") == (["true", "_", "reconstructed"], True)
     for wrong in ("true", "true|true", "true|reconstructed/_", "left|right", ""):
-        with pytest.raises(ConfigError, match="not a layout"):
+        with pytest.raises(ConfigError, match="layout cannot be read"):
             parse_layout(wrong)
     write_set(tmp_path / "a", CLIPS[:2, :, :, :31], "png")
     true, _ = split_panels(open_clips(tmp_path / "a"), "left-right", 0)
@@ -172,11 +173,11 @@ def test_a_panel_can_be_passed_over_and_a_wrong_layout_is_named(tmp_path: Path) 
 # --- which frame meets which
 
 
-def form(n: int, rate: float | None = None, start: float = 0.0) -> Form:
+def form(n: int, rate: float | None = None, start: float = 0.0) -> ProbedClip:
     if rate is None:
-        return Form(np.arange(n), 4, 4)
+        return ProbedClip(np.arange(n), 4, 4)
     begin = start + np.arange(n) / rate
-    return Form(np.arange(n), 4, 4, np.stack([begin, begin + 1 / rate], axis=1))
+    return ProbedClip(np.arange(n), 4, 4, np.stack([begin, begin + 1 / rate], axis=1))
 
 
 def test_even_frames_are_those_of_the_formula() -> None:
@@ -220,7 +221,7 @@ def test_clips_without_times_last_as_long_as_the_other() -> None:
 
 def test_a_variable_rate_is_followed() -> None:
     edges = np.array([0.0, 0.1, 0.9, 1.0])
-    variable = Form(np.arange(3), 4, 4, np.stack([edges[:-1], edges[1:]], axis=1))
+    variable = ProbedClip(np.arange(3), 4, 4, np.stack([edges[:-1], edges[1:]], axis=1))
     i, j = time_pair(form(10, 10.0), variable, 3)
     assert i.tolist() == [0, 5, 9]  # middles at .05, .5, .95
     assert j.tolist() == [0, 1, 2]
@@ -248,13 +249,13 @@ def test_the_set_has_one_number_of_frames_and_the_record_says_so() -> None:
 
 
 def test_true_clips_of_several_sizes_need_one_to_be_given() -> None:
-    pairs = [(form(4), form(4)), (Form(np.arange(4), 9, 4), form(4))]
+    pairs = [(form(4), form(4)), (ProbedClip(np.arange(4), 9, 4), form(4))]
     with pytest.raises(ConfigError, match="differ in size") as caught:
         plan_frames(pairs, "even", "true", ["a", "b"])
     assert "9 x 4 (b)" in str(caught.value)
     assert plan_frames(pairs, "even", "5x7", ["a", "b"]).shape == (4, 5, 7, 3)
     for wrong in ("big", "0x4", "4", "4x"):
-        with pytest.raises(ConfigError, match="not a size"):
+        with pytest.raises(ConfigError, match="size cannot be read"):
             plan_frames(pairs, "even", wrong, ["a", "b"])
 
 
@@ -311,7 +312,7 @@ def test_unpaired_names_are_an_error_that_names_them() -> None:
     assert [p.clip for p in found.pairs] == ["b", "c"]
     assert found.unpaired_true == ("a",)
     assert found.unpaired_reconstructed == ("x",)
-    with pytest.raises(StudyError, match="no clip has a partner"):
+    with pytest.raises(StudyError, match="not one clip has a partner"):
         pair_by_name(["a"], ["b"], allow_unpaired=True)
 
 
@@ -375,7 +376,7 @@ def test_labels_come_from_a_table_of_clips() -> None:
     assert [p.labels["g"] for p in labelled.pairs] == ["1", "2"]
     with pytest.raises(StudyError, match="have no row"):
         label_pairs(found, [{"clip": "a", "g": "1"}], "t")
-    with pytest.raises(StudyError, match="rows that differ"):
+    with pytest.raises(StudyError, match="two different rows"):
         label_pairs(found, [{"clip": "a", "g": "1"}, {"clip": "a", "g": "2"}], "t")
 
 
@@ -399,7 +400,7 @@ def test_windows_come_from_a_table(tmp_path: Path) -> None:
     (window,) = read_windows(path)
     assert (window.run, window.first, window.last) == ("s1/1", 3, 5)
     path.write_text("run\tsplit\tfirst\tlast\n1\ttest\t3\tx\n")
-    with pytest.raises(StudyError, match="no whole number"):
+    with pytest.raises(StudyError, match="not a whole number"):
         read_windows(path)
 
 
@@ -516,7 +517,7 @@ def test_floats_must_lie_between_0_and_1(tmp_path: Path, values: np.ndarray) -> 
     (tmp_path / "a").mkdir()
     np.save(tmp_path / "a" / "x.npy", values)
     clip = open_clips(tmp_path / "a").clips["x"]
-    with pytest.raises(VideoError, match="no pixels"):
+    with pytest.raises(VideoError, match="not pixels"):
         next(clip.frames(np.arange(2)))
 
 
