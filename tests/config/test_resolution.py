@@ -14,6 +14,7 @@ from support.registries import own_components
 
 from brainflix import config
 from brainflix.alignment.options import GradientHeadsOptions
+from brainflix.config.assembly import SECTIONS
 from brainflix.errors import ConfigError
 from brainflix.generation.options import TextToVideoOptions, VideoToVideoOptions
 
@@ -321,6 +322,13 @@ def test_an_experiment_can_choose_another_component_than_the_file():
     assert not hasattr(other.alignment, "ridge")
     assert isinstance(other.generation, TextToVideoOptions)
     assert (other.generation.guidance, other.generation.steps) == (9, 20)
+
+
+@pytest.mark.parametrize("key", SECTIONS)
+def test_options_made_by_hand_name_their_own_component(key):
+    kind, _ = SECTIONS[key]
+    for name in kind:
+        assert kind.options(name)().component == name
 
 
 def test_the_same_component_keeps_everything():
