@@ -1,5 +1,5 @@
 # make all: the environment, the package, the default run.   make test: all tests and linters.
-# Any of these can be given: make all PYTHON=python3.12 CORES=8 VENV=/somewhere CONFIG=my.yaml
+# Each of these can be set: make all PYTHON=python3.12 CORES=8 VENV=/somewhere CONFIG=my.yaml
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
   $(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))) \
@@ -14,18 +14,19 @@ IN_ENVIRONMENT := PATH="$(BIN):$$PATH"
 
 .PHONY: all install install-dev lint unit test test-exhaustive format schema wheel clean help
 
-all: install  ## install, then run the configuration from files to report
+all: install  ## install, then run the configuration (CONFIG) from files to report
 	$(IN_ENVIRONMENT) snakemake --cores $(CORES) --configfile $(CONFIG) -- all
 
-install: $(VENV)/.installed  ## an environment with the package
+install: $(VENV)/.installed  ## make an environment with the package
 
-install-dev: $(VENV)/.installed-dev  ## the same with what tests and linters need
+install-dev: $(VENV)/.installed-dev  ## the same, with what tests and linters need
 
-# torch goes first and alone: beside other packages pip may choose a build of several gigabytes.
+# torch is installed first and alone: together with other packages, pip may choose a build of several
+# gigabytes.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "brainflix needs Python 3.11 or newer, but $(PYTHON) is" \
-	    "$$($(PYTHON) --version 2>&1 || true). Name another: make PYTHON=/path/to/python3" >&2; \
+	    "$$($(PYTHON) --version 2>&1 || true). Name another one: make PYTHON=/path/to/python3" >&2; \
 	  exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing PyTorch, then the rest: some 2 GB, a few minutes"
@@ -37,7 +38,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e '.[dev,slurm]'
 	@touch $@
 
-lint: install-dev  ## style, formatting, layers, types, the workflow
+lint: install-dev  ## check style, formatting, layers, types and the workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
@@ -45,30 +46,30 @@ lint: install-dev  ## style, formatting, layers, types, the workflow
 	$(BIN)/mypy
 	$(IN_ENVIRONMENT) snakemake --lint
 
-unit: install-dev  ## the tests that take no more than seconds each
+unit: install-dev  ## run the tests that take a few seconds each at most
 	$(IN_ENVIRONMENT) HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m 'not slow'
 
-test: lint  ## linters and all tests
+test: lint  ## run the linters and all tests
 	$(IN_ENVIRONMENT) HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
-test-exhaustive: install-dev  ## every published layout through snakemake to videos, ten minutes
+test-exhaustive: install-dev  ## run every published layout through snakemake to videos (ten minutes)
 	$(IN_ENVIRONMENT) HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m exhaustive
 
-format: install-dev  ## put all code into the house's form
+format: install-dev  ## format all code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
-schema: install  ## write workflow/schemas/config.schema.json anew
+schema: install  ## write workflow/schemas/config.schema.json
 	$(BIN)/python -c 'from brainflix.config import json_schema; print(json_schema(), end="")' \
 	  > workflow/schemas/config.schema.json
 
-wheel: install-dev  ## dist/brainflix-*.whl
+wheel: install-dev  ## build dist/brainflix-*.whl
 	$(BIN)/python -m build --wheel
 
 clean:  ## remove the environment and what the default run made, nothing of yours
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m brainflix remove --config config.yaml; fi
 	rm -rf $(VENV) build dist
 
-help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+help:  ## print this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
