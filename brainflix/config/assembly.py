@@ -52,7 +52,7 @@ def options_model(key: str, name: str) -> type[Section]:
         __base__=options,
         __doc__=options.__doc__,
         __module__=options.__module__,
-        component=(Literal[name], default),  # type: ignore[arg-type] (made at run time)
+        component=(Literal[name], default),  # type: ignore[arg-type]  # made at run time
     )
     return model
 
