@@ -249,8 +249,8 @@ _PRIOR = "brainflix.prior"
 PRIORS: Kind[Any] = Kind(
     "prior",
     {
-        "none": (f"{_PRIOR}.direct:NoPrior", f"{_PRIOR}.options:PriorOptions"),
-        "length": (f"{_PRIOR}.direct:Length", f"{_PRIOR}.options:PriorOptions"),
+        "none": (f"{_PRIOR}.direct:NoPrior", f"{_PRIOR}.options:NoPriorOptions"),
+        "length": (f"{_PRIOR}.direct:Length", f"{_PRIOR}.options:LengthOptions"),
         "empirical_bayes": (
             f"{_PRIOR}.empirical_bayes:EmpiricalBayes",
             f"{_PRIOR}.options:EmpiricalBayesOptions",

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from brainflix.artifacts.predicted import Predicted
-from brainflix.artifacts.responses import Trials, check_studies, read_trials
+from brainflix.artifacts.responses import Trials, Window, check_studies, read_trials
 from brainflix.artifacts.stimuli import Array, Clips, read_clips
 from brainflix.artifacts.store import write_json
 from brainflix.artifacts.targets import read_target
@@ -148,11 +148,11 @@ def _fold(
         group=study.clips.group[kept],
     )
     trials = {}
-    for subject, found in study.trials.items():
-        rows = found.training
-        own = split[study.clips.rows(found.clip[rows])]
-        columns = {key: getattr(found, key)[rows] for key in ("responses", "clip", "repeat", "run")}
-        trials[subject] = replace(found, split=own, **columns)
+    for subject, every in study.trials.items():
+        rows = every.training
+        own = split[study.clips.rows(every.clip[rows])]
+        columns = {key: getattr(every, key)[rows] for key in ("responses", "clip", "repeat", "run")}
+        trials[subject] = replace(every, split=own, **columns)
     targets = {name: values[kept] for name, values in study.targets.items()}
     name = clips.study
     validation = choose_validation({name: clips}, alignment)
@@ -161,15 +161,15 @@ def _fold(
         encoder, regressor = BRAIN_ENCODERS[alignment.component], REGRESSORS[regression.component]
         placed, _ = encoder(alignment).fit(cohort, Path(folder) / "alignment", "fold")
         shared = {
-            subject: SharedTrials(trials[subject], found.shared, found.input)
-            for subject, found in placed.items()
+            subject: SharedTrials(trials[subject], place.shared, place.input)
+            for subject, place in placed.items()
         }
-        window = getattr(alignment, "window", "flatten")
+        window: Window = getattr(alignment, "window", "flatten")
         regressed = TargetCohort(shared, {name: clips}, {name: targets}, validation, window)
-        found: dict[str, Predicted] = regressor(regression).fit(
+        predicted: dict[str, Predicted] = regressor(regression).fit(
             regressed, Path(folder) / "regression", "fold"
         )[0]
-        return found
+        return predicted
 
 
 def crossvalidate(

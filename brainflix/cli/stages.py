@@ -23,6 +23,7 @@ from brainflix.cli.app import (
     app,
     layout_of,
     require,
+    require_member,
     require_subject,
 )
 from brainflix.config.experiment import MAIN
@@ -272,8 +273,7 @@ def generate(
 ) -> None:
     """Turn predicted targets into videos, and make those of the baselines."""
     layout = layout_of(config)
-    require(experiment, layout.config.experiments, "experiment")
-    require_subject(layout.config, study, subject)
+    require_member(layout.config, experiment, study, subject)
     section = layout.config.experiments[experiment]
     if generator is not None:
         require(generator, section.generators, "generator")
@@ -303,8 +303,7 @@ def caption(
 ) -> None:
     """Write a caption for each test clip, from vectors or generated clips."""
     layout = layout_of(config)
-    require(experiment, layout.config.experiments, "experiment")
-    require_subject(layout.config, study, subject)
+    require_member(layout.config, experiment, study, subject)
     section = layout.config.experiments[experiment]
     require(captioner, section.captioners, "captioner")
     options = section.captioners[captioner]

@@ -54,7 +54,7 @@ def options_model(key: str, name: str) -> type[Section]:
         __base__=options,
         __doc__=options.__doc__,
         __module__=options.__module__,
-        component=(Literal[name], default),  # type: ignore[arg-type] (made at run time)
+        component=(Literal[name], default),  # type: ignore[arg-type]  # made at run time
     )
     return model
 
@@ -95,7 +95,7 @@ def _assemble() -> type[Config]:
 
     alignment = (choices["alignment"] | None, None)
     regression = (choices["regression"] | None, None)
-    priors = (dict[str, choices["priors"]], Field(default_factory=dict))  # type: ignore[valid-type]
+    priors = several("priors")
     path = create_model(
         "PathConfig",
         __base__=PathConfig,

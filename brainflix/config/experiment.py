@@ -45,7 +45,7 @@ class ExperimentConfig(Section):
     pretraining: dict[Name, PretrainingConfig] = Field(default_factory=dict)
     alignment: AlignmentConfig | None = None
     regression: RegressionConfig | None = None
-    priors: dict[str, PriorConfig] = Field(
+    priors: dict[Name, PriorConfig] = Field(
         default_factory=dict, description="by target of the regression: how it is restored"
     )
     paths: dict[Name, PathConfig] = Field(

@@ -87,6 +87,7 @@ def regress(
         for study in studies
     }
     places = voxels or {}
+    pooling: str
     if shared is None:
         subjects = _unaligned(responses, places, clips)
         validation, pooling = choose_validation(clips, options), options.pooling

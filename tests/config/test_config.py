@@ -115,7 +115,7 @@ def test_an_unknown_key_is_refused_by_its_full_name(changes, key):
         ),
         ({"alignment": None, "regression": None}, "no decoding path"),
         ({"paths": {"other": {}}}, "paths.other: neither alignment nor regression"),
-        ({"paths": {"other": {"alignment": {}}}}, "name one by `path`"),
+        ({"paths": {"other": {"alignment": {"target": "latents"}}}}, "name one by `path`"),
         (
             {
                 "captioners": {"c": {"component": "nearest", "inputs": {"clips": CIRCLE[0]}}},
@@ -127,9 +127,9 @@ def test_an_unknown_key_is_refused_by_its_full_name(changes, key):
         ({"regression": {"heads": {"latents": {"losses": {"l1": 1}}}}}, "no loss 'l1'"),
         (
             {"regression": {"heads": {"latents": {"losses": {"contrastive": {"heat": 1}}}}}},
-            "heat",
+            "contrastive.heat: unknown key",
         ),
-        ({"regression": {"heads": {"latents": {"losses": {"mse": -1}}}}}, "weight"),
+        ({"regression": {"heads": {"latents": {"losses": {"mse": -1}}}}}, "mse.weight: Input"),
         ({"finetuning": {"f": {}}}, "finetuning"),
         ({"studies": {"a b": {"root": "x", "subjects": ["s"]}}}, "a b"),
         ({"studies": {"films": {"root": "x", "subjects": ["../s"]}}}, "subjects.0"),

@@ -94,7 +94,8 @@ def contents(path: Path) -> dict[str, np.ndarray]:
 
     def visit(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset):
-            found[name] = item[()]
+            text = h5py.check_string_dtype(item.dtype) is not None
+            found[name] = item.asstr()[()].astype(str) if text else item[()]
 
     with h5py.File(path) as file:
         file.visititems(visit)
