@@ -29,8 +29,8 @@ from brainflix.generation.sources import Connection
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = shlex.split(
-    "simulate decode encode clean select extract pretrain align regress finetune generate caption"
-    " score report"
+    "simulate decode encode clean select extract pretrain align regress restore finetune generate"
+    " caption score report"
 )
 OTHER = shlex.split("validate check fetch inspect remove train-embedded evaluate")
 HEAVY = shlex.split(
@@ -140,10 +140,14 @@ CONFIG = {
                 "generator": "sketch"}}}},
             "generation": {"inputs": {"caption": {"captioner": "said"}, "conditioning": None}},
         },
-        "second": {"cohorts": {"films": ["sub-01"]}},
+        "second": {
+            "cohorts": {"films": ["sub-01"]},
+            "priors": {"conditioning": {"component": "length"}},
+        },
     },
 }  # fmt: skip
-FIRST, FILMS, OTHERS = Path("results/first"), Path("results/films"), Path("results/others")
+FIRST, SECOND = Path("results/first"), Path("results/second")
+FILMS, OTHERS = Path("results/films"), Path("results/others")
 STIMULI = {"films": FILMS / "stimuli.h5", "others": OTHERS / "stimuli.h5"}
 PEOPLE = {"films/sub-01", "films/sub-02", "others/sub-01"}
 PAINTED = Connection(
@@ -174,6 +178,7 @@ def of_studies(*targets):
 def calls(checked):
     """Return for each command line the function that it calls, and what with."""
     films, first = checked.studies["films"], checked.experiments["first"]
+    second = checked.experiments["second"]
     prepare, source = films.preprocessing, checked.source("films")
     other = first.paths["other"].alignment
     clip_image = {study: paths["clip_image"] for study, paths in of_studies("clip_image").items()}
@@ -261,6 +266,32 @@ def calls(checked):
                 first.regression,
                 FIRST / "regression",
                 of_people("voxels"),
+                (),
+            ),
+        ),
+        "regress second": (
+            "regression.stage.regress",
+            (
+                SECOND / "alignment/shared.h5",
+                {"films/sub-01": FILMS / "sub-01/responses.h5"},
+                {"films": of_studies("clip_image", "conditioning", "latents")["films"]},
+                {"films": STIMULI["films"]},
+                second.regression,
+                SECOND / "regression",
+                {"films/sub-01": FILMS / "sub-01/voxels.h5"},
+                ("conditioning",),
+            ),
+        ),
+        "restore second": (
+            "prior.stage.restore",
+            (
+                SECOND / "regression/predictions.h5",
+                SECOND / "regression/restorable.h5",
+                {"films": of_studies("conditioning")["films"]},
+                {"films": STIMULI["films"]},
+                second.priors,
+                {"conditioning": checked.targets["conditioning"]},
+                SECOND / "prior",
             ),
         ),
         "finetune first mine": (
@@ -321,7 +352,7 @@ def calls(checked):
                 of_studies("clip_image", "conditioning", "latents"),
                 first.evaluation,
                 FIRST / "evaluation",
-                Path("results/second/regression/predictions.h5"),
+                SECOND / "prior/predictions.h5",
             ),
         ),
         "report first": (
@@ -397,6 +428,9 @@ def test_another_configuration_can_be_named(configured, tmp_path, monkeypatch):
         ("align second --path other", "no path with an alignment 'other'|one of main"),
         ("regress frist", "no experiment 'frist'|one of first, second"),
         ("regress first --path other", "no path with a regression 'other'|one of main"),
+        ("restore frist", "no experiment 'frist'|one of first, second"),
+        ("restore first", "no path with priors 'main'|expected: a path with priors"),
+        ("restore second --path other", "no path with priors 'other'|one of main"),
         ("pretrain first patch", "no pretraining 'patch'|one of patches"),
         ("pretrain second patches", "no pretraining 'patches'|expected: a pretraining"),
         ("finetune first yours", "no finetuning 'yours'|one of mine"),
