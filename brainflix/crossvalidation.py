@@ -32,7 +32,7 @@ ESTIMATORS = ("network", "ridge")
 
 
 @dataclass(frozen=True)
-class Study:
+class CrossvalidatedStudy:
     """What cross-validation needs of a study.
 
     Parameters
@@ -66,7 +66,7 @@ def pairwise_identification(predicted: Array, true: Array) -> float:
 
 
 def crossvalidate_study(
-    study: Study,
+    study: CrossvalidatedStudy,
     alignment: AlignmentConfig,
     regression: RegressionConfig,
     folds: int = 10,
@@ -76,7 +76,7 @@ def crossvalidate_study(
 
     Parameters
     ----------
-    study : Study
+    study : CrossvalidatedStudy
         Its test clips are not looked at.
     alignment, regression : AlignmentConfig, RegressionConfig
         The sections; all subjects are pooled.
@@ -132,7 +132,7 @@ def _scores(predicted: Array, true: Array, fold: np.ndarray) -> dict[str, float]
 
 
 def _fold(
-    study: Study,
+    study: CrossvalidatedStudy,
     fold: np.ndarray,
     held: int,
     alignment: AlignmentConfig,
@@ -202,7 +202,7 @@ def crossvalidate(
     wanted = dict.fromkeys([alignment.target, *regression.heads])
     for name in check_studies(responses, stimuli, targets):
         clips = read_clips(stimuli[name], name)
-        study = Study(
+        study = CrossvalidatedStudy(
             clips,
             {
                 subject: read_trials(path, subject)

@@ -136,9 +136,9 @@ class ClipImage(Encoder):
     @staticmethod
     def load(name: str, **options: Any) -> Any:
         """Load a CLIP."""
-        from brainflix.models.clip import Clip
+        from brainflix.models.image_text import ImageTextModel
 
-        return Clip.from_pretrained(name, **options)
+        return ImageTextModel.from_pretrained(name, **options)
 
     def encode(self, batch: ClipBatch) -> NDArray[np.float32]:
         """Return unit vectors (clip, dim)."""
@@ -159,9 +159,9 @@ class ClipText(Encoder):
     @staticmethod
     def load(name: str, **options: Any) -> Any:
         """Load a CLIP."""
-        from brainflix.models.clip import Clip
+        from brainflix.models.image_text import ImageTextModel
 
-        return Clip.from_pretrained(name, **options)
+        return ImageTextModel.from_pretrained(name, **options)
 
     def encode(self, batch: ClipBatch) -> NDArray[np.float32]:
         """Return unit vectors (clip, dim)."""
@@ -219,9 +219,9 @@ class CaptionTokens(Encoder):
     @staticmethod
     def load(name: str, **options: Any) -> Any:
         """Load a captioner; ``size`` is the side of its picture, where it shall differ."""
-        from brainflix.models.captioner import Captioner
+        from brainflix.models.captioner import PictureCaptioner
 
-        return Captioner.from_pretrained(name, **options)
+        return PictureCaptioner.from_pretrained(name, **options)
 
     def encode(self, batch: ClipBatch) -> NDArray[np.float32]:
         """Return vision tokens (clip, token, dim)."""

@@ -446,8 +446,8 @@ def test_no_training_loop_mixes_devices(part, elsewhere, monkeypatch):
 
     from brainflix.embedded.training import vae
     from brainflix.embedded.training.classifiers import train_classifier
-    from brainflix.embedded.training.clip import train_clip
     from brainflix.embedded.training.data import make_pool
+    from brainflix.embedded.training.image_text import train_clip
     from brainflix.embedded.training.text import train_text_encoder
 
     monkeypatch.setattr(vae, "encode_clips", lambda model, clips: torch.arange(8.0))

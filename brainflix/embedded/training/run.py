@@ -28,7 +28,6 @@ from brainflix.console import announce
 from brainflix.embedded.training import assessment
 from brainflix.embedded.training.cards import write_cards
 from brainflix.embedded.training.classifiers import classify, train_classifier
-from brainflix.embedded.training.clip import train_clip
 from brainflix.embedded.training.conditioning import Phrasebook
 from brainflix.embedded.training.data import Pool, make_pool
 from brainflix.embedded.training.denoiser import (
@@ -38,6 +37,7 @@ from brainflix.embedded.training.denoiser import (
     encode_text,
     train_denoiser,
 )
+from brainflix.embedded.training.image_text import train_clip
 from brainflix.embedded.training.loop import device
 from brainflix.embedded.training.parts import Ledger
 from brainflix.embedded.training.text import train_text_encoder
