@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 import pytest
 import torch
+import yaml
+from support.command_line import brainflix
 from support.edited_artifacts import edited
 from support.synthetic_responses import (
     SUBJECTS,
@@ -19,11 +21,13 @@ from support.synthetic_responses import (
     make_cohort,
 )
 
+from brainflix.artifacts.layout import Layout
 from brainflix.artifacts.restorable import read_restorable
 from brainflix.artifacts.stimuli import read_clips
 from brainflix.artifacts.store import write_dataset
 from brainflix.artifacts.targets import read_target
 from brainflix.components import REGRESSORS
+from brainflix.config import load_config
 from brainflix.config.assembly import options_model
 from brainflix.config.base import Section
 from brainflix.config.recipe import TargetConfig
@@ -314,3 +318,72 @@ def test_a_regressor_that_keeps_nothing_for_priors_is_named(cohort, tmp_path, mo
     with pytest.raises(ConfigError, match="leaves nothing that a prior"):
         regressed(cohort, tmp_path / "regression")
     assert not (tmp_path / "regression" / "predictions.h5").exists()
+
+
+def written(cohort: SyntheticCohort, path: Path, **priors: object) -> Path:
+    """Write a configuration whose results are the cohort's, and return its path."""
+    raw = {
+        "results": str(cohort.root),
+        "studies": {
+            study: {
+                "root": f"data/{study}",
+                "subjects": [s.partition("/")[2] for s in SUBJECTS if s.startswith(study)],
+            }
+            for study in cohort.stimuli
+        },
+        "targets": {TARGET: MODELS[TARGET].model_dump(mode="json")},
+        "experiments": {
+            "first": {
+                "cohorts": dict.fromkeys(cohort.stimuli, "all"),
+                "regression": {"heads": {TARGET: {}}},
+                "videos": False,
+                "priors": priors,
+            }
+        },
+    }
+    path.write_text(yaml.safe_dump(raw))
+    return path
+
+
+def test_the_command_restores_what_others_read_or_ends_with_exit_code_2(
+    cohort, regression, tmp_path, capsys
+):
+    folder = cohort.root / "first" / "regression"
+    folder.mkdir(parents=True)
+    for name in ("predictions.h5", "restorable.h5"):
+        (folder / name).write_bytes((regression / name).read_bytes())
+    mine = tmp_path / "mine.yaml"
+    # captions are missing, and the target is not computed from them
+    assert (
+        brainflix(
+            "restore",
+            "first",
+            "--config",
+            written(cohort, mine, clip_image={"component": "captions"}),
+        )
+        == 2
+    )
+    said = capsys.readouterr().err
+    assert "needs captions of training clips" in said
+    assert "Traceback" not in said
+    # no such prediction
+    assert (
+        brainflix(
+            "restore", "first", "--config", written(cohort, mine, latents={"component": "length"})
+        )
+        == 2
+    )
+    assert "does not predict ['latents']" in capsys.readouterr().err
+    found = cohort.root / "first" / "prior" / "predictions.h5"
+    assert not found.exists()
+    assert (
+        brainflix(
+            "restore",
+            "first",
+            "--config",
+            written(cohort, mine, clip_image={"component": "length"}),
+        )
+        == 0
+    )
+    assert Layout(load_config(mine)).predictions("first") == found
+    assert found.exists()
