@@ -35,7 +35,7 @@ from brainflix.errors import ArtifactError, ConfigError, DataError
 from brainflix.prior.catalogue import load_prior
 from brainflix.prior.data import TargetForm
 from brainflix.prior.heldout import restore_heldout
-from brainflix.prior.stage import StudyTarget, fitting_data, restore
+from brainflix.prior.stage import StudyTarget, caption_encoder, fitting_data, restore
 from brainflix.regression.network import ResidualNetwork
 from brainflix.regression.options import ResidualNetworkOptions
 from brainflix.regression.stage import regress
@@ -266,6 +266,17 @@ def test_a_captions_prior_needs_captions(cohort, regression, tmp_path):
     with pytest.raises(DataError, match="needs captions of training clips") as caught:
         restored(captioned, regression, tmp_path / "prior", prior("captions"))
     assert "no text encoder" in str(caught.value.found)
+
+
+def test_sentences_are_encoded_by_the_targets_own_model():
+    encode = caption_encoder(TargetConfig(encoder="clip_text", model="embedded:clip"))
+    assert encode is not None
+    both = encode(["a red ball rises", "a blue box"])
+    assert both.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(both, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(encode(["a blue box"])[0], both[1], atol=1e-5)
+    assert not np.allclose(both[0], both[1])
+    assert caption_encoder(MODELS[TARGET]) is None
 
 
 def test_a_prior_of_a_target_that_the_regression_did_not_keep_is_refused(
