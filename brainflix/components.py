@@ -257,7 +257,7 @@ PRIORS: Kind[Any] = Kind(
         ),
         "captions": (f"{_PRIOR}.captions:Captions", f"{_PRIOR}.options:CaptionsOptions"),
         "denoiser": (f"{_PRIOR}.denoiser:Denoiser", f"{_PRIOR}.options:DenoiserOptions"),
-        "diffusion": (f"{_PRIOR}.diffusion:Diffusion", f"{_PRIOR}.options:DiffusionOptions"),
+        "diffusion": (f"{_PRIOR}.diffusion:Diffusion", f"{_PRIOR}.options:DiffusionPriorOptions"),
     },
 )
 """From regressed vectors to those that were probably meant. A class of

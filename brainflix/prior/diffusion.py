@@ -21,7 +21,7 @@ from brainflix.prior.base import Prior
 from brainflix.prior.data import Encode, Pairs, Tensors, TrainingClips
 from brainflix.prior.denoiser import set_weights
 from brainflix.prior.noise import observe
-from brainflix.prior.options import DiffusionOptions, PriorOptions
+from brainflix.prior.options import DiffusionPriorOptions, PriorOptions
 from brainflix.prior.simulated import SimulatedPredictions, atom_scores
 from brainflix.prior.training import train
 
@@ -36,10 +36,10 @@ class TokenDiffusion(nn.Module):
     ----------
     tokens, dim : int
         Of the target.
-    options : DiffusionOptions
+    options : DiffusionPriorOptions
     """
 
-    def __init__(self, tokens: int, dim: int, options: DiffusionOptions) -> None:
+    def __init__(self, tokens: int, dim: int, options: DiffusionPriorOptions) -> None:
         super().__init__()
         from diffusers import PriorTransformer
 
@@ -88,7 +88,7 @@ class TokenDiffusion(nn.Module):
         return self.transformer(noised, time, condition).predicted_image_embedding
 
 
-def make_scheduler(options: DiffusionOptions) -> Any:
+def make_scheduler(options: DiffusionPriorOptions) -> Any:
     """Return DDIM on a cosine schedule, for a network that predicts clean tokens.
 
     With 100 and 20 steps it runs t = 99, 94, ..., 4.
@@ -117,8 +117,8 @@ class Diffusion(Prior):
     """
 
     kind = "diffusion"
-    Options = DiffusionOptions
-    options: DiffusionOptions
+    Options = DiffusionPriorOptions
+    options: DiffusionPriorOptions
     auxiliary: Auxiliary | None = None
 
     def __init__(self, options: PriorOptions) -> None:

@@ -123,7 +123,7 @@ class DenoiserOptions(PriorOptions):
     training: TrainingOptions = TrainingOptions()
 
 
-class DiffusionOptions(PriorOptions):
+class DiffusionPriorOptions(PriorOptions):
     """Of the prior ``diffusion``."""
 
     component: str = "diffusion"

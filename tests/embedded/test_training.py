@@ -396,7 +396,7 @@ def elsewhere(monkeypatch):
     from brainflix.embedded.training import (
         assessment,
         classifiers,
-        clip,
+        image_text,
         conditioning,
         denoiser,
         loop,

@@ -24,6 +24,7 @@ from brainflix.errors import BrainflixError
 from brainflix.metrics.catalogue import METRICS
 from brainflix.provenance import code_digest, model_digest
 
+
 def or_stop(function, *arguments):
     """Call a function; an error that a person can mend ends the run with exit code 2."""
     try:
@@ -32,9 +33,11 @@ def or_stop(function, *arguments):
         print(f"brainflix: {error}", file=sys.stderr)
         sys.exit(2)
 
+
 def one_of(names):
     """Return a wildcard constraint that matches exactly the given names."""
     return "|".join(re.escape(str(name)) for name in names) or "(?!)"
+
 
 # The configuration: the files named on the command line, or the config.yaml next to the Snakefile
 # or in the working directory, and over them what --config says
@@ -53,8 +56,10 @@ LOGS = str(RESULTS.parent / "logs")
 # the interpreter that runs snakemake, unless a deployment method brings another
 PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
 
+
 def root(study):
     return str(Path(CONFIG.studies[study].root))
+
 
 SIMULATED = {
     root(name): name for name, study in CONFIG.studies.items() if study.simulation is not None
@@ -72,6 +77,7 @@ NODES = {
     for place, node in experiment.used_nodes().items()
 }
 
+
 wildcard_constraints:
     root=one_of(SIMULATED),
     study=one_of(CONFIG.studies),
@@ -79,8 +85,10 @@ wildcard_constraints:
     target=one_of(CONFIG.targets),
     experiment=one_of(CONFIG.experiments),
 
+
 # What a stage is told: a section of the configuration. It is a parameter of the rule, so that
 # editing it, and nothing else, runs the rule again; the stage reads it from the configuration.
+
 
 def of_study(*path):
     """Return a function of the wildcards that yields a part of the study's section."""
@@ -93,18 +101,23 @@ def of_study(*path):
 
     return section
 
+
 def source(wildcards):
     return dump_options(CONFIG.source(wildcards.study))
+
 
 def digests(section):
     """Return a digest of the pretrained models' files, so that other weights run a rule again."""
     return ",".join(model_digest(name) for name in model_names(section))
 
+
 def made(experiment, section):
     """Return the files of models that a section takes from stages of the same experiment."""
     return [LAYOUT.model_mark(experiment, model) for model in made_models(section)]
 
+
 # Files: what a study, an experiment and its subjects consist of
+
 
 def source_files(study, subject=None):
     """Return the files that a study, or one subject's runs, are read from."""
@@ -116,13 +129,16 @@ def source_files(study, subject=None):
 
     return or_stop(listed, CONFIG.source(study), subject)
 
+
 def of_subjects(experiment, artifact):
     """Return an artifact of each subject of an experiment."""
     return [getattr(LAYOUT, artifact)(*pair) for pair in LAYOUT.subjects(experiment)]
 
+
 def of_studies(experiment, artifact, *names):
     """Return an artifact of each study of an experiment."""
     return [getattr(LAYOUT, artifact)(study, *names) for study in LAYOUT.studies(experiment)]
+
 
 def trials_of(experiment):
     """Return what any stage that fits trials of an experiment reads."""
@@ -132,6 +148,7 @@ def trials_of(experiment):
         "stimuli": of_studies(experiment, "stimuli"),
     }
 
+
 def inputs_of(experiment, node, study, subject):
     """Return the files of all inputs of a generator or captioner."""
     files = [
@@ -140,6 +157,7 @@ def inputs_of(experiment, node, study, subject):
         for path in LAYOUT.input_files(experiment, source, study, subject).values()
     ]
     return list(dict.fromkeys([*files, LAYOUT.stimuli(study), *made(experiment, node)]))
+
 
 def results_of(experiment):
     """Return what an experiment ends with: its page, or the predictions of its paths."""

@@ -91,10 +91,10 @@ if set(ALIGNED) & set(REGRESSED):
         output:
             shared=RESULTS / "{branch}/alignment/shared.h5",
             history=RESULTS / "{branch}/alignment/history.json",
-        wildcard_constraints:
-            branch=one_of(branch for branch in ALIGNED if branch in REGRESSED),
         log:
             LOGS + "/align/{branch}.log",
+        wildcard_constraints:
+            branch=one_of(branch for branch in ALIGNED if branch in REGRESSED),
         conda:
             "../../envs/deep.yaml"
         threads: 1
@@ -119,10 +119,10 @@ if set(ALIGNED) - set(REGRESSED):
             shared=RESULTS / "{branch}/alignment/shared.h5",
             history=RESULTS / "{branch}/alignment/history.json",
             predictions=RESULTS / "{branch}/alignment/predictions.h5",
-        wildcard_constraints:
-            branch=one_of(branch for branch in ALIGNED if branch not in REGRESSED),
         log:
             LOGS + "/align/{branch}.log",
+        wildcard_constraints:
+            branch=one_of(branch for branch in ALIGNED if branch not in REGRESSED),
         conda:
             "../../envs/deep.yaml"
         threads: 1
@@ -146,10 +146,10 @@ if set(REGRESSED) - set(RESTORED):
         output:
             predictions=RESULTS / "{branch}/regression/predictions.h5",
             history=RESULTS / "{branch}/regression/history.json",
-        wildcard_constraints:
-            branch=one_of(branch for branch in REGRESSED if branch not in RESTORED),
         log:
             LOGS + "/regress/{branch}.log",
+        wildcard_constraints:
+            branch=one_of(branch for branch in REGRESSED if branch not in RESTORED),
         conda:
             "../../envs/deep.yaml"
         threads: 1
@@ -174,10 +174,10 @@ if RESTORED:
             predictions=RESULTS / "{branch}/regression/predictions.h5",
             restorable=RESULTS / "{branch}/regression/restorable.h5",
             history=RESULTS / "{branch}/regression/history.json",
-        wildcard_constraints:
-            branch=one_of(RESTORED),
         log:
             LOGS + "/regress/{branch}.log",
+        wildcard_constraints:
+            branch=one_of(RESTORED),
         conda:
             "../../envs/deep.yaml"
         threads: 1
@@ -193,16 +193,15 @@ if RESTORED:
         shell:
             "{PYTHON} -m brainflix --log {log:q} regress {params.named} --config {CONFIG_FILE:q}"
 
-
     rule restore:
         input:
             unpack(restored_files),
         output:
             predictions=RESULTS / "{branch}/prior/predictions.h5",
-        wildcard_constraints:
-            branch=one_of(RESTORED),
         log:
             LOGS + "/restore/{branch}.log",
+        wildcard_constraints:
+            branch=one_of(RESTORED),
         conda:
             "../../envs/deep.yaml"
         threads: 1
@@ -245,10 +244,10 @@ if PRETRAINED:
             ),
         output:
             mark=RESULTS / "{experiment}/pretraining/{name}/brainflix_model.json",
-        wildcard_constraints:
-            name=one_of(PRETRAINED),
         log:
             LOGS + "/pretrain/{experiment}/{name}.log",
+        wildcard_constraints:
+            name=one_of(PRETRAINED),
         conda:
             "../../envs/deep.yaml"
         threads: 1
@@ -288,10 +287,10 @@ if FINETUNED:
             ),
         output:
             mark=RESULTS / "{experiment}/finetuning/{name}/brainflix_model.json",
-        wildcard_constraints:
-            name=one_of(FINETUNED),
         log:
             LOGS + "/finetune/{experiment}/{name}.log",
+        wildcard_constraints:
+            name=one_of(FINETUNED),
         conda:
             "../../envs/deep.yaml"
         threads: 1

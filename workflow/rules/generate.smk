@@ -67,10 +67,10 @@ if places("generators"):
             files=node_files,
         output:
             videos=RESULTS / "{experiment}/{place}/{study}/{subject}.h5",
-        wildcard_constraints:
-            place=one_of(places("generators")),
         log:
             LOGS + "/generate/{experiment}/{place}/{study}/{subject}.log",
+        wildcard_constraints:
+            place=one_of(places("generators")),
         conda:
             "../../envs/deep.yaml"
         threads: 1
@@ -95,10 +95,10 @@ if places("captioners"):
             files=node_files,
         output:
             captions=RESULTS / "{experiment}/{place}/{study}/{subject}.h5",
-        wildcard_constraints:
-            place=one_of(places("captioners")),
         log:
             LOGS + "/caption/{experiment}/{place}/{study}/{subject}.log",
+        wildcard_constraints:
+            place=one_of(places("captioners")),
         conda:
             "../../envs/deep.yaml"
         threads: 1
