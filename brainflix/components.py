@@ -248,6 +248,25 @@ LOSSES: Kind[Any] = Kind(
 """What a target head is trained on: a function of predicted scores, true scores, the clip of each
 row, and options."""
 
+_PRIOR = "brainflix.prior"
+
+PRIORS: Kind[Any] = Kind(
+    "prior",
+    {
+        "none": (f"{_PRIOR}.direct:NoPrior", f"{_PRIOR}.options:NoPriorOptions"),
+        "length": (f"{_PRIOR}.direct:Length", f"{_PRIOR}.options:LengthOptions"),
+        "empirical_bayes": (
+            f"{_PRIOR}.empirical_bayes:EmpiricalBayes",
+            f"{_PRIOR}.options:EmpiricalBayesOptions",
+        ),
+        "captions": (f"{_PRIOR}.captions:Captions", f"{_PRIOR}.options:CaptionsOptions"),
+        "denoiser": (f"{_PRIOR}.denoiser:Denoiser", f"{_PRIOR}.options:DenoiserOptions"),
+        "diffusion": (f"{_PRIOR}.diffusion:Diffusion", f"{_PRIOR}.options:DiffusionOptions"),
+    },
+)
+"""From regressed vectors to those that were probably meant. A class of
+:class:`brainflix.prior.base.Prior`."""
+
 CAPTIONERS: Kind[Any] = Kind(
     "captioner",
     {

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from brainflix.artifacts.predicted import Predicted
-from brainflix.artifacts.responses import Trials, check_studies, read_trials
+from brainflix.artifacts.responses import Trials, Window, check_studies, read_trials
 from brainflix.artifacts.stimuli import Array, Clips, read_clips
 from brainflix.artifacts.store import write_json
 from brainflix.artifacts.targets import read_target
@@ -32,7 +32,7 @@ ESTIMATORS = ("network", "ridge")
 
 
 @dataclass(frozen=True)
-class Study:
+class CrossvalidatedStudy:
     """What cross-validation needs of a study.
 
     Parameters
@@ -66,7 +66,7 @@ def pairwise_identification(predicted: Array, true: Array) -> float:
 
 
 def crossvalidate_study(
-    study: Study,
+    study: CrossvalidatedStudy,
     alignment: AlignmentConfig,
     regression: RegressionConfig,
     folds: int = 10,
@@ -76,7 +76,7 @@ def crossvalidate_study(
 
     Parameters
     ----------
-    study : Study
+    study : CrossvalidatedStudy
         Its test clips are not looked at.
     alignment, regression : AlignmentConfig, RegressionConfig
         The sections; all subjects are pooled.
@@ -132,7 +132,7 @@ def _scores(predicted: Array, true: Array, fold: np.ndarray) -> dict[str, float]
 
 
 def _fold(
-    study: Study,
+    study: CrossvalidatedStudy,
     fold: np.ndarray,
     held: int,
     alignment: AlignmentConfig,
@@ -148,11 +148,11 @@ def _fold(
         group=study.clips.group[kept],
     )
     trials = {}
-    for subject, found in study.trials.items():
-        rows = found.training
-        own = split[study.clips.rows(found.clip[rows])]
-        columns = {key: getattr(found, key)[rows] for key in ("responses", "clip", "repeat", "run")}
-        trials[subject] = replace(found, split=own, **columns)
+    for subject, every in study.trials.items():
+        rows = every.training
+        own = split[study.clips.rows(every.clip[rows])]
+        columns = {key: getattr(every, key)[rows] for key in ("responses", "clip", "repeat", "run")}
+        trials[subject] = replace(every, split=own, **columns)
     targets = {name: values[kept] for name, values in study.targets.items()}
     name = clips.study
     validation = choose_validation({name: clips}, alignment)
@@ -161,15 +161,15 @@ def _fold(
         encoder, regressor = BRAIN_ENCODERS[alignment.component], REGRESSORS[regression.component]
         placed, _ = encoder(alignment).fit(cohort, Path(folder) / "alignment", "fold")
         shared = {
-            subject: SharedTrials(trials[subject], found.shared, found.input)
-            for subject, found in placed.items()
+            subject: SharedTrials(trials[subject], place.shared, place.input)
+            for subject, place in placed.items()
         }
-        window = getattr(alignment, "window", "flatten")
+        window: Window = getattr(alignment, "window", "flatten")
         regressed = TargetCohort(shared, {name: clips}, {name: targets}, validation, window)
-        found: dict[str, Predicted] = regressor(regression).fit(
+        predicted: dict[str, Predicted] = regressor(regression).fit(
             regressed, Path(folder) / "regression", "fold"
         )[0]
-        return found
+        return predicted
 
 
 def crossvalidate(
@@ -202,7 +202,7 @@ def crossvalidate(
     wanted = dict.fromkeys([alignment.target, *regression.heads])
     for name in check_studies(responses, stimuli, targets):
         clips = read_clips(stimuli[name], name)
-        study = Study(
+        study = CrossvalidatedStudy(
             clips,
             {
                 subject: read_trials(path, subject)

@@ -10,14 +10,14 @@ from scipy.io import loadmat
 from brainflix.alignment.options import RidgeHeadsOptions
 from brainflix.artifacts.responses import Trials
 from brainflix.artifacts.stimuli import Clips
-from brainflix.crossvalidation import Study, crossvalidate_study
+from brainflix.crossvalidation import CrossvalidatedStudy, crossvalidate_study
 from brainflix.regression.options import ResidualNetworkOptions
 
 FILE = Path(__file__).parents[1].parent / "shared/data/digits69/digit69_28x28.mat"
 
 
 @pytest.fixture
-def digits() -> Study:
+def digits() -> CrossvalidatedStudy:
     if not FILE.is_file():
         pytest.skip(f"{FILE} is not here")
     data = loadmat(FILE)
@@ -32,7 +32,7 @@ def digits() -> Study:
         np.array(["run-01"] * 90),
         train,
     )
-    return Study(
+    return CrossvalidatedStudy(
         Clips("digits69", ids, train, ids), {"digits69/sub-01": trials}, {"pixels": pictures}
     )
 

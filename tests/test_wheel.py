@@ -27,7 +27,7 @@ def wheel(tmp_path_factory):
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
-    ignored = shutil.ignore_patterns("__pycache__")
+    ignored = shutil.ignore_patterns("__pycache__")  # links to the workflow become its files
     shutil.copytree(ROOT / "brainflix", source / "brainflix", ignore=ignored)
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", out, source)
     (path,) = out.glob("brainflix-*.whl")
@@ -56,3 +56,23 @@ def test_the_wheel_runs_outside_of_the_checkout(wheel, tmp_path):
     assert "reconstruct the video a person watched" in run(script, "--help", **options).lower()
     shutil.copy(ROOT / "config.yaml", tmp_path)
     assert "experiment brain_netflix" in run(script, "validate", "config.yaml", **options)
+
+
+def test_the_wheel_holds_the_workflow_and_runs_it(wheel, tmp_path):
+    place = tmp_path / "site"
+    run(sys.executable, "-m", "pip", "install", "--no-deps", "--target", place, wheel)
+    bundle = place / "brainflix" / "bundle"
+    assert (bundle / "Snakefile").is_file()
+    assert not (bundle / "Snakefile").is_symlink()
+    assert {"common.smk", "decode.smk"} <= {p.name for p in (bundle / "workflow/rules").iterdir()}
+    text = (bundle / "configs/micro.yaml").read_text()
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "mine.yaml").write_text(text.replace("../", ""))
+    snakemake = Path(sys.executable).parent / "snakemake"
+    listed = run(
+        *(snakemake, "-s", bundle / "Snakefile", "--configfile", "mine.yaml", "-n"),
+        cwd=work,
+        env=os.environ | {"PYTHONPATH": str(place)},
+    )
+    assert "generate" in listed

@@ -10,7 +10,6 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor, nn
-from torchmetrics.functional.classification import multiclass_accuracy
 
 from brainflix.alignment.options import (
     GradientHeadsOptions,
@@ -136,10 +135,7 @@ class AlignmentModule(lightning.LightningModule):
         predicted = self._predict(batch)
         loss = contrastive_loss(predicted, targets, batch.clip, self.scale)
         similarity = cosines(predicted, targets)  # (trial, clip)
-        classes = max(2, len(targets))
-        retrieval = multiclass_accuracy(
-            similarity.argmax(dim=1), batch.clip, num_classes=classes, average="micro"
-        )
+        retrieval = (similarity.argmax(dim=1) == batch.clip).float().mean()
         curves = {f"validation/{subject}/loss": loss, f"validation/{subject}/retrieval": retrieval}
         self.log_dict(curves, on_epoch=True, batch_size=1, add_dataloader_idx=False)
         means = {"validation_loss": loss, "validation_retrieval": retrieval}

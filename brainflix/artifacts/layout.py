@@ -81,10 +81,15 @@ class Layout:
         section = self.config.experiments[experiment].decoding_paths()[path]
         return self.alignment(experiment, path) / "shared.h5" if section.alignment else None
 
+    def prior(self, experiment: str, path: str = MAIN) -> Path:
+        """Return the folder of a path's priors and of what they restored."""
+        return self.results / self.branch(experiment, path) / "prior"
+
     def predictions(self, experiment: str, path: str = MAIN) -> Path:
-        """Return a path's predictions: its regression's, or else its alignment's."""
+        """Return a path's predictions: restored, its regression's, or else its alignment's."""
         section = self.config.experiments[experiment].decoding_paths()[path]
         folder = self.regression if section.regression else self.alignment
+        folder = self.prior if section.priors else folder
         return folder(experiment, path) / "predictions.h5"
 
     def made_model(self, experiment: str, kind: str, name: str) -> Path:

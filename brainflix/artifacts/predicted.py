@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from brainflix.artifacts.responses import average_repeats
+from brainflix.artifacts.restorable import Restorable
 from brainflix.artifacts.stimuli import Array, Clips, Labels
 from brainflix.artifacts.store import write_dataset
 
@@ -30,6 +31,8 @@ class Predicted:
         and of single trials (trial, ...).
     alphas : dict of str to float
         Ridge's penalty for each target.
+    restorable : Restorable, optional
+        Where a prior restores a target.
     """
 
     clip: Labels
@@ -37,6 +40,7 @@ class Predicted:
     averaged: dict[str, dict[str, Array]]
     single: dict[str, dict[str, Array]]
     alphas: dict[str, float] = field(default_factory=dict)
+    restorable: Restorable | None = None
 
 
 def finished(

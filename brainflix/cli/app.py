@@ -63,6 +63,14 @@ def require_subject(config: Config, study: str, subject: str) -> None:
     require(subject, config.studies[study].subjects, f"subject of {study}")
 
 
+def require_member(config: Config, experiment: str, study: str, subject: str) -> None:
+    """Raise :class:`ConfigError` where an experiment has no such study or subject."""
+    require(experiment, config.experiments, "experiment")
+    cohorts = config.subjects(experiment)
+    require(study, cohorts, f"study of {experiment}")
+    require(subject, cohorts[study], f"subject of {study} in {experiment}")
+
+
 def _show_version(asked: bool) -> None:
     if asked:
         print(f"brainflix {__version__}")

@@ -23,6 +23,7 @@ from brainflix.cli.app import (
     app,
     layout_of,
     require,
+    require_member,
     require_subject,
 )
 from brainflix.config.experiment import MAIN
@@ -186,6 +187,34 @@ def regress(
         layout.located(experiment, section),
         layout.regression(experiment, path),
         _of_subjects(layout, experiment, "voxels"),
+        tuple(paths[path].priors),
+    )
+
+
+@app.command(rich_help_panel=STAGES)
+def restore(
+    experiment: Experiment, path: PathName = MAIN, config: ConfigFile = DEFAULT_CONFIG
+) -> None:
+    """Restore predicted targets by priors fitted to validation clips."""
+    layout = layout_of(config)
+    require(experiment, layout.config.experiments, "experiment")
+    paths = layout.config.experiments[experiment].decoding_paths()
+    require(path, [name for name, one in paths.items() if one.priors], "path with priors")
+    priors = paths[path].priors
+    from brainflix.prior import stage
+
+    folder = layout.regression(experiment, path)
+    stage.restore(
+        folder / "predictions.h5",
+        folder / "restorable.h5",
+        {
+            study: {target: layout.target(study, target) for target in priors}
+            for study in layout.studies(experiment)
+        },
+        _stimuli(layout, experiment),
+        priors,
+        {target: layout.config.targets[target] for target in priors},
+        layout.prior(experiment, path),
     )
 
 
@@ -244,8 +273,7 @@ def generate(
 ) -> None:
     """Turn predicted targets into videos, and make those of the baselines."""
     layout = layout_of(config)
-    require(experiment, layout.config.experiments, "experiment")
-    require_subject(layout.config, study, subject)
+    require_member(layout.config, experiment, study, subject)
     section = layout.config.experiments[experiment]
     if generator is not None:
         require(generator, section.generators, "generator")
@@ -275,8 +303,7 @@ def caption(
 ) -> None:
     """Write a caption for each test clip, from vectors or generated clips."""
     layout = layout_of(config)
-    require(experiment, layout.config.experiments, "experiment")
-    require_subject(layout.config, study, subject)
+    require_member(layout.config, experiment, study, subject)
     section = layout.config.experiments[experiment]
     require(captioner, section.captioners, "captioner")
     options = section.captioners[captioner]

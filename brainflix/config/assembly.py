@@ -21,6 +21,7 @@ from brainflix.config.recipe import (
     GenerationConfig,
     PathConfig,
     PretrainingConfig,
+    PriorConfig,
     RegressionConfig,
 )
 
@@ -28,6 +29,7 @@ SECTIONS: dict[str, tuple[Kind[Any], type[Section]]] = {
     "pretraining": (components.PRETRAININGS, PretrainingConfig),
     "alignment": (components.BRAIN_ENCODERS, AlignmentConfig),
     "regression": (components.REGRESSORS, RegressionConfig),
+    "priors": (components.PRIORS, PriorConfig),
     "finetuning": (components.FINETUNINGS, FinetuningConfig),
     "captioners": (components.CAPTIONERS, CaptionerConfig),
     "generators": (components.GENERATORS, GenerationConfig),
@@ -52,7 +54,7 @@ def options_model(key: str, name: str) -> type[Section]:
         __base__=options,
         __doc__=options.__doc__,
         __module__=options.__module__,
-        component=(Literal[name], default),  # type: ignore[arg-type] (made at run time)
+        component=(Literal[name], default),  # type: ignore[arg-type]  # made at run time
     )
     return model
 
@@ -93,12 +95,14 @@ def _assemble() -> type[Config]:
 
     alignment = (choices["alignment"] | None, None)
     regression = (choices["regression"] | None, None)
+    priors = several("priors")
     path = create_model(
         "PathConfig",
         __base__=PathConfig,
         __doc__=PathConfig.__doc__,
         alignment=alignment,
         regression=regression,
+        priors=priors,
     )
     experiment = create_model(
         "ExperimentConfig",
@@ -106,6 +110,7 @@ def _assemble() -> type[Config]:
         __doc__=ExperimentConfig.__doc__,
         alignment=alignment,
         regression=regression,
+        priors=priors,
         paths=(dict[Name, path], Field(default_factory=dict)),  # type: ignore[valid-type]
         pretraining=several("pretraining"),
         finetuning=several("finetuning"),

@@ -24,6 +24,7 @@ from brainflix.config.recipe import (
     NodeConfig,
     PathConfig,
     PretrainingConfig,
+    PriorConfig,
     RegressionConfig,
     TargetConfig,
 )
@@ -44,6 +45,9 @@ class ExperimentConfig(Section):
     pretraining: dict[Name, PretrainingConfig] = Field(default_factory=dict)
     alignment: AlignmentConfig | None = None
     regression: RegressionConfig | None = None
+    priors: dict[Name, PriorConfig] = Field(
+        default_factory=dict, description="by target of the regression: how it is restored"
+    )
     paths: dict[Name, PathConfig] = Field(
         default_factory=dict, description="decoding paths next to that of alignment and regression"
     )
@@ -57,7 +61,9 @@ class ExperimentConfig(Section):
 
     def decoding_paths(self) -> dict[str, PathConfig]:
         """Return the decoding paths by name, the main one first."""
-        main = PathConfig.model_construct(alignment=self.alignment, regression=self.regression)
+        main = PathConfig.model_construct(
+            alignment=self.alignment, regression=self.regression, priors=self.priors
+        )
         exists = self.alignment is not None or self.regression is not None
         return ({MAIN: main} if exists else {}) | dict(self.paths)
 
@@ -207,6 +213,8 @@ class Config(Section):
 
 def _check_graph(where: str, experiment: ExperimentConfig, targets: Mapping[str, Any]) -> None:
     """Raise ValueError where a name in an experiment's graph leads nowhere."""
+    if experiment.priors and experiment.alignment is None and experiment.regression is None:
+        raise ValueError(f"{where}.priors: the main path has no regression; move them to its path")
     if not experiment.decoding_paths():
         raise ValueError(f"{where}: no decoding path; give alignment, regression or paths")
     for path, section in experiment.decoding_paths().items():
@@ -217,6 +225,14 @@ def _check_graph(where: str, experiment: ExperimentConfig, targets: Mapping[str,
         missing = sorted(wanted - set(targets))
         if missing:
             raise ValueError(f"{where}: no such target {missing}; targets has {[*targets]}")
+        heads = [*section.regression.heads] if section.regression else []
+        unpredicted = sorted(set(section.priors) - set(heads))
+        if unpredicted:
+            named = "priors" if path == MAIN else f"paths.{path}.priors"
+            raise ValueError(
+                f"{where}.{named}: the path's regression does not predict {unpredicted}, "
+                f"only {heads}"
+            )
     for label, tuned in experiment.finetuning.items():
         missing = sorted(set(tuned.targets) - set(targets))
         if missing:

@@ -240,8 +240,11 @@ def load_layers(paths: Sequence[str | Path], overrides: Mapping[str, Any]) -> Co
 
 
 def frozen_text(config: Config) -> str:
-    """Return a validated configuration as text; equal configurations, equal text."""
-    return json.dumps(config.model_dump(mode="json"), sort_keys=True, indent=1) + "\n"
+    """Return a validated configuration as text; equal configurations, equal text.
+
+    The order of studies, subjects and heads is kept: batches follow it, and so do results.
+    """
+    return json.dumps(config.model_dump(mode="json"), indent=1) + "\n"
 
 
 def frozen_path(config: Config) -> Path:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from brainflix.components import LOSSES
-from brainflix.config.base import Fraction, Positive, Section
+from brainflix.config.base import Fraction, Name, Positive, Section, _reason
 
 
 class TargetConfig(Section):
@@ -73,7 +73,15 @@ class HeadConfig(Section):
             if name not in LOSSES:
                 raise ValueError(f"no loss {name!r}; there are {', '.join(sorted(LOSSES))}")
             values = dict(given) if isinstance(given, Mapping) else {"weight": given}
-            checked[name] = LOSSES.options(name).model_validate(values).model_dump(mode="json")
+            try:
+                section = LOSSES.options(name).model_validate(values)
+            except ValidationError as error:
+                found = [
+                    f"{'.'.join((name, *map(str, problem['loc'])))}: {_reason(problem)}"
+                    for problem in error.errors(include_url=False)
+                ]
+                raise ValueError("; ".join(found)) from error
+            checked[name] = section.model_dump(mode="json")
         return checked
 
 
@@ -97,11 +105,20 @@ class RegressionConfig(FitConfig):
     ridge: RidgeConfig = RidgeConfig()
 
 
+class PriorConfig(Section):
+    """How predictions of one target are restored before anything else reads them."""
+
+    component: str = Field(description="registered prior")
+
+
 class PathConfig(Section):
     """A decoding path: from responses to predicted targets, with or without an alignment."""
 
     alignment: AlignmentConfig | None = None
     regression: RegressionConfig | None = None
+    priors: dict[Name, PriorConfig] = Field(
+        default_factory=dict, description="by target of the regression: how it is restored"
+    )
 
 
 class PretrainingConfig(Section):

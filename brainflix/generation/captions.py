@@ -87,10 +87,10 @@ class NearestCaptioner(Captioner):
         """Return a caption for each clip, uint8 (clip, frame, height, width, 3)."""
         import torch
 
-        from brainflix.models.clip import Clip
+        from brainflix.models.image_text import ImageTextModel
 
         clips = inputs["clips"]
-        model = Clip.from_pretrained(self.options.model).to(_device())
+        model = ImageTextModel.from_pretrained(self.options.model).to(_device())
         flat = torch.from_numpy(clips.reshape(-1, *clips.shape[2:]))  # (clip * frame, h, w, 3)
         rows = model.embed_images(flat).cpu().numpy().reshape(*clips.shape[:2], -1).mean(axis=1)
         return nearest_captions(self.options.model, rows, self.form.training_captions)
@@ -108,9 +108,9 @@ def written_captions(model: str, vectors: NDArray[np.float32]) -> list[str]:
     """
     import torch
 
-    from brainflix.models.captioner import Captioner as Model
+    from brainflix.models.captioner import PictureCaptioner
 
-    return Model.from_pretrained(model).to(_device()).captions(torch.from_numpy(vectors))
+    return PictureCaptioner.from_pretrained(model).to(_device()).captions(torch.from_numpy(vectors))
 
 
 def nearest_captions(model: str, vectors: NDArray[np.float32], known: Sequence[str]) -> list[str]:
@@ -130,7 +130,7 @@ def nearest_captions(model: str, vectors: NDArray[np.float32], known: Sequence[s
     DataError
         When no training clip has a caption.
     """
-    from brainflix.models.clip import Clip
+    from brainflix.models.image_text import ImageTextModel
 
     texts = sorted(set(known))
     if not texts:
@@ -140,5 +140,5 @@ def nearest_captions(model: str, vectors: NDArray[np.float32], known: Sequence[s
             found="none",
             remedy="take the captioner out of the recipe, or give the study captions",
         )
-    embedded = Clip.from_pretrained(model).to(_device()).embed_texts(texts).cpu().numpy()
+    embedded = ImageTextModel.from_pretrained(model).to(_device()).embed_texts(texts).cpu().numpy()
     return [texts[k] for k in np.argmax(vectors @ embedded.T, axis=1)]

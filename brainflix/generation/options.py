@@ -29,6 +29,8 @@ class DiffusionOptions(GenerationConfig):
 class TextToVideoOptions(DiffusionOptions):
     """Pure noise, denoised under the conditioning."""
 
+    component: str = "text_to_video"
+
     takes: ClassVar[Mapping[str, Takes]] = {"conditioning": _TARGET, "caption": _CAPTION}
     requires: ClassVar[tuple[tuple[str, ...], ...]] = (("conditioning", "caption"),)
 
@@ -59,4 +61,5 @@ class NearestCaptionerOptions(CaptionerConfig):
     takes: ClassVar[Mapping[str, Takes]] = {"clips": Takes(("generator",))}
     requires: ClassVar[tuple[tuple[str, ...], ...]] = (("clips",),)
 
+    component: str = "nearest"
     model: str = Field(default="embedded:clip", description="folder, hub id or embedded:NAME")

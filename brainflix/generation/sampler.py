@@ -2,6 +2,11 @@
 
 The sampler knows no network, only a function (latents, time step, conditioning) -> output, so that
 its arithmetic can be tested against closed forms.
+
+It is our own because no pipeline of diffusers takes what a recipe needs: regressed conditioning in
+place of text, a start from given latents at a strength, in batches, and a seed for each clip. Where
+they overlap (text-to-video and AnimateDiff; DDIM, DPM-Solver++, PNDM, Euler) its results were found
+bit-equal to theirs.
 """
 
 from __future__ import annotations

@@ -45,7 +45,12 @@ def configure(
 
 
 def one_cycle(step: int, steps: int) -> float:
-    """Return the share of the learning rate at a step, counted from 0, of ``steps``."""
+    """Return the share of the learning rate at a step, counted from 0, of ``steps``.
+
+    torch's OneCycleLR gives another curve: it starts at a fraction of the rate that does not depend
+    on the number of warm-up steps, anneals down to another fraction, and raises on one step more
+    than it was told of, which happens when Lightning stops within an accumulation.
+    """
     warm = max(1, steps // 10)
     if step < warm:
         return (step + 1) / (warm + 1)

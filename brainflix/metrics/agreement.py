@@ -137,7 +137,7 @@ def _nearest(similarity: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Difference:
+class AgreementDifference:
     """One score of two systems on the same clips of the same subjects.
 
     Parameters
@@ -168,7 +168,7 @@ def compare_agreement(
     draws: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
-) -> dict[str, Difference]:
+) -> dict[str, AgreementDifference]:
     """Compare two systems by paired bootstrap of the clips' differences.
 
     Subjects of one study saw the same test clips, so the interval over clips draws clips (their
@@ -187,7 +187,7 @@ def compare_agreement(
 
     Returns
     -------
-    dict of str to Difference
+    dict of str to AgreementDifference
         By score.
 
     Raises
@@ -214,7 +214,7 @@ def compare_agreement(
                 )
             parts[subject] = own[score] - other
         values = [np.mean([s[name][score].mean() for name in first]) for s in (first, second)]
-        compared[score] = Difference(
+        compared[score] = AgreementDifference(
             float(values[0]),
             float(values[1]),
             float(np.mean([part.mean() for part in parts.values()])),

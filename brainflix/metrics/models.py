@@ -211,9 +211,9 @@ def clip_frame_embedder(name: str, device: str | None = None) -> Embed:
     """Return a function that embeds frames by CLIP, (clip, frame, dim), as unit vectors."""
     import torch
 
-    from brainflix.models.clip import Clip
+    from brainflix.models.image_text import ImageTextModel
 
-    model = Clip.from_pretrained(name).to(compute_device(device))
+    model = ImageTextModel.from_pretrained(name).to(compute_device(device))
 
     def embed(frames: Frames) -> NDArray[np.float32]:
         flat = torch.from_numpy(np.ascontiguousarray(frames)).flatten(0, 1)

@@ -41,6 +41,7 @@ def _gaussian(sigma: float, radius: int) -> Window:
 
 
 UNIFORM: Window = (1 / 7,) * 7  # scikit-image's default window
+COUNTS: Window = (1.0,) * 7  # the same as a sum, which is exact for whole numbers
 GAUSSIAN = _gaussian(1.5, 5)  # scikit-image's, whose radius is int(3.5 sigma + 0.5)
 SINGLE: Window = (1.0,)  # no neighbours
 
@@ -151,6 +152,24 @@ def _means_across(images: Singles, window: Window) -> Singles:
     return means
 
 
+_COUNT = len(COUNTS) ** 2  # pixels of a uniform window
+
+
+def _sums(values: Singles) -> NDArray[np.int32]:
+    """Return the sums of whole numbers over uniform windows, (..., height, width), exactly."""
+    return _means_across(_means_down(values, COUNTS), COUNTS).astype(np.int32)
+
+
+def _covariance(product: Singles, x: NDArray[np.int32], y: NDArray[np.int32]) -> Singles:
+    """Return the sample covariance in each window, from the product and the windows' sums."""
+    scaled = _sums(product)
+    scaled *= _COUNT
+    scaled -= x * y
+    found = scaled.astype(np.float32)
+    found /= np.float32(_COUNT * (_COUNT - 1))
+    return found
+
+
 class LocalMoments:
     """Local means and variances of some images, for SSIM with many others.
 
@@ -158,21 +177,39 @@ class LocalMoments:
     ----------
     images : ndarray of float32 or float64, shape (frame, channel, height, width)
     definition : SsimDefinition
+    whole : bool
+        Whether all samples are whole numbers from 0 to 255.
     """
 
-    def __init__(self, images: NDArray[Any], definition: SsimDefinition) -> None:
+    def __init__(
+        self, images: NDArray[Any], definition: SsimDefinition, *, whole: bool = False
+    ) -> None:
         # Values are centred on their overall mean, which changes no variance: single precision
         # then loses little where a small variance lies on a high level.
         centre = images.dtype.type(images.mean(dtype=np.float64))
-        self.values: Singles = np.subtract(images, centre).astype(np.float32, copy=False)
-        self.mean = definition.means(self.values)  # about the centre
-        self.level = self.mean + np.float32(centre)
-        # half the denominator's terms, so that two clips' add up: var + C2 / 2, mean^2 + C1 / 2
         c1, c2 = definition.constants
-        self.spread = definition.means(self.values * self.values)
-        self.spread -= self.mean * self.mean
-        self.spread *= np.float32(definition.correction)
-        self.spread += np.float32(c2 / 2)
+        self.sums: NDArray[np.int32] | None = None
+        if whole and definition.down == UNIFORM:
+            # Of bytes, centred on a whole number, a sum over a window is below 2^24 and so exact in
+            # single precision, and 49 times it below 2^31: differences are formed of whole numbers.
+            # In flat regions a rounding error would be the same in every window.
+            centre = np.round(centre)
+            self.values: Singles = images - centre
+            self.sums = _sums(self.values)
+            self.mean = self.sums.astype(np.float32)
+            self.mean /= np.float32(_COUNT)
+            self.level = self.mean + centre
+            self.spread = _covariance(self.values * self.values, self.sums, self.sums)
+            self.spread += np.float32(c2 / 2)
+        else:
+            self.values = np.subtract(images, centre).astype(np.float32, copy=False)
+            self.mean = definition.means(self.values)  # about the centre
+            self.level = self.mean + np.float32(centre)
+            self.spread = definition.means(self.values * self.values)
+            self.spread -= self.mean * self.mean
+            self.spread *= np.float32(definition.correction)
+            self.spread += np.float32(c2 / 2)
+        # half the denominator's terms, so that two clips' add up: var + C2 / 2, mean^2 + C1 / 2
         self.squared_level = self.level * self.level
         self.squared_level += np.float32(c1 / 2)
 
@@ -180,11 +217,17 @@ class LocalMoments:
         """Return the sum of SSIM over all windows of all images."""
         c1, c2 = definition.constants
         # contrast and structure: 2 cov(x, y) + C2
-        numerator = definition.means(self.values * other.values)
-        scratch = self.mean * other.mean
-        numerator -= scratch
-        numerator *= np.float32(2 * definition.correction)
-        numerator += np.float32(c2)
+        if self.sums is not None and other.sums is not None:
+            numerator = _covariance(self.values * other.values, self.sums, other.sums)
+            numerator *= np.float32(2)
+            numerator += np.float32(c2)
+            scratch = np.empty_like(numerator)
+        else:
+            numerator = definition.means(self.values * other.values)
+            scratch = self.mean * other.mean
+            numerator -= scratch
+            numerator *= np.float32(2 * definition.correction)
+            numerator += np.float32(c2)
         # luminance: 2 mean(x) mean(y) + C1
         np.multiply(self.level, other.level, out=scratch)
         scratch *= np.float32(2)
@@ -239,10 +282,14 @@ def ssim_pairs(true: NDArray[Any], predicted: NDArray[Any], definition: SsimDefi
     definition.check_size(true)
     total, windows = np.zeros((len(predicted), len(true))), 0
     channels = definition.images(true[0, :1, :1, :1]).shape[1]
+    whole = true.dtype == predicted.dtype == np.uint8
     for piece in _pieces((*true.shape[1:4], channels), definition):
         # what can be computed of each clip on its own, once
         x, y = (
-            [LocalMoments(definition.images(clip[piece]), definition) for clip in clips]
+            [
+                LocalMoments(definition.images(clip[piece]), definition, whole=whole)
+                for clip in clips
+            ]
             for clips in (true, predicted)
         )
         # one more window mean, of the products, for each pair

@@ -11,7 +11,7 @@ from brainflix.models.pixels import PixelPreprocessing
 from brainflix.models.pretrained import CAPTIONERS, load_part, load_tokenizer, resolve
 
 
-class Captioner(nn.Module):
+class PictureCaptioner(nn.Module):
     """BLIP: its vision tokens are what is regressed, its text decoder turns them into a caption.
 
     Parameters
@@ -33,7 +33,7 @@ class Captioner(nn.Module):
             )
 
     @classmethod
-    def from_pretrained(cls, name: str, size: int | None = None) -> Captioner:
+    def from_pretrained(cls, name: str, size: int | None = None) -> PictureCaptioner:
         """Load a folder or hub id; :class:`ModelError` when a part is missing."""
         source = resolve(name)
         pixels = PixelPreprocessing.from_pretrained(source)

@@ -42,6 +42,8 @@ class Prior(ABC):
     kind: ClassVar[str]
     Options: ClassVar[type[PriorOptions]]
     needs_captions: bool = False
+    restores: ClassVar[bool] = True
+    """False where predictions stay as they were regressed, and nothing has to be fitted."""
 
     def __init__(self, options: PriorOptions) -> None:
         self.options = options

@@ -1,4 +1,4 @@
-"""The kinds of prior by name, and how one is made, read back, and fitted to studies."""
+"""How a prior of a kind is made, read back, and fitted to studies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from brainflix.components import Kind
+from brainflix.components import PRIORS
 from brainflix.config.base import parse
 from brainflix.errors import ArtifactError, ConfigError, DataError
 from brainflix.prior.base import Prior
@@ -16,29 +16,12 @@ from brainflix.prior.data import Encode, Pairs, TargetForm, TrainingClips
 from brainflix.prior.options import PriorOptions
 from brainflix.prior.storage import read_folder
 
-_ROOM = "brainflix.prior"
-
-PRIORS: Kind[type[Prior]] = Kind(
-    "prior",
-    {
-        "none": (f"{_ROOM}.direct:NoPrior", f"{_ROOM}.options:PriorOptions"),
-        "length": (f"{_ROOM}.direct:Length", f"{_ROOM}.options:PriorOptions"),
-        "empirical_bayes": (
-            f"{_ROOM}.empirical_bayes:EmpiricalBayes",
-            f"{_ROOM}.options:EmpiricalBayesOptions",
-        ),
-        "captions": (f"{_ROOM}.captions:Captions", f"{_ROOM}.options:CaptionsOptions"),
-        "denoiser": (f"{_ROOM}.denoiser:Denoiser", f"{_ROOM}.options:DenoiserOptions"),
-        "diffusion": (f"{_ROOM}.diffusion:Diffusion", f"{_ROOM}.options:DiffusionOptions"),
-    },
-)
-"""From regressed vectors to those that were probably meant. A class of :class:`Prior`."""
-
 
 def make_prior(kind: str, options: Mapping[str, Any] | None = None) -> Prior:
     """Return an unfitted prior of a kind; :class:`ConfigError` for unknown kinds and options."""
     section: type[PriorOptions] = PRIORS.options(kind)
-    return PRIORS[kind](parse(section, dict(options or {}), where=f"prior.{kind}"))
+    component: type[Prior] = PRIORS[kind]
+    return component(parse(section, dict(options or {}), where=f"prior.{kind}"))
 
 
 def load_prior(folder: Path, target: TargetForm, encode: Encode | None = None) -> Prior:

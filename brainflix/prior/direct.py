@@ -9,7 +9,7 @@ import numpy as np
 from brainflix.artifacts.stimuli import Array
 from brainflix.prior.base import Prior
 from brainflix.prior.data import Encode, Pairs, Tensors, TrainingClips
-from brainflix.prior.options import PriorOptions
+from brainflix.prior.options import LengthOptions, NoPriorOptions
 
 _NOTHING = 1e-5  # a deviation as short as this, beside a training clip's, is rounding
 
@@ -18,7 +18,8 @@ class NoPrior(Prior):
     """Returns predictions as they are."""
 
     kind = "none"
-    Options = PriorOptions
+    Options = NoPriorOptions
+    restores = False
 
     def _fit(self, pairs: Pairs, clips: TrainingClips) -> None:
         """Nothing is fitted."""
@@ -41,7 +42,7 @@ class Length(Prior):
     """
 
     kind = "length"
-    Options = PriorOptions
+    Options = LengthOptions
 
     def _fit(self, pairs: Pairs, clips: TrainingClips) -> None:
         flat = clips.values.reshape(len(clips.values), -1)

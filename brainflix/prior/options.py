@@ -7,11 +7,12 @@ from typing import Literal
 from pydantic import Field
 
 from brainflix.config.base import Positive, Section
+from brainflix.config.recipe import PriorConfig
 
 Atoms = Literal["clips", "pseudo_clips"]
 
 
-class PriorOptions(Section):
+class PriorOptions(PriorConfig):
     """What every kind of prior has."""
 
     studies: Literal["separate", "together"] = Field(
@@ -21,9 +22,22 @@ class PriorOptions(Section):
     seed: int = Field(default=0, ge=0)
 
 
+class NoPriorOptions(PriorOptions):
+    """Of the prior ``none``."""
+
+    component: str = "none"
+
+
+class LengthOptions(PriorOptions):
+    """Of the prior ``length``."""
+
+    component: str = "length"
+
+
 class EmpiricalBayesOptions(PriorOptions):
     """Of the prior ``empirical_bayes``."""
 
+    component: str = "empirical_bayes"
     atoms: Atoms = Field(
         default="pseudo_clips",
         description="vectors of training clips, or also of clips that exchanging words in their "
@@ -61,6 +75,7 @@ class SearchOptions(Section):
 class CaptionsOptions(PriorOptions):
     """Of the prior ``captions``."""
 
+    component: str = "captions"
     estimate: Literal["map", "mean"] = Field(
         default="map", description="the most probable sentence, or the mean over all sentences"
     )
@@ -94,6 +109,7 @@ class TrainingOptions(Section):
 class DenoiserOptions(PriorOptions):
     """Of the prior ``denoiser``."""
 
+    component: str = "denoiser"
     atoms: Atoms = Field(
         default="pseudo_clips",
         description="vectors to learn from: those of training clips, or also those of clips that "
@@ -110,6 +126,7 @@ class DenoiserOptions(PriorOptions):
 class DiffusionOptions(PriorOptions):
     """Of the prior ``diffusion``."""
 
+    component: str = "diffusion"
     conditions: Literal["simulated", "pairs"] = Field(
         default="simulated",
         description="train on predictions simulated from training clips and the noise of the "

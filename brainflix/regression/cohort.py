@@ -47,6 +47,9 @@ class TargetCohort:
         By study, the validation clips; the alignment's where there is one.
     window : {"flatten", "mean"}
         How responses become rows for ridge.
+    restorable : tuple of str
+        Targets that a prior restores: a regressor leaves unstretched predictions of
+        them, :class:`brainflix.artifacts.restorable.Restorable`.
 
     Raises
     ------
@@ -59,6 +62,7 @@ class TargetCohort:
     targets: dict[str, dict[str, Array]]
     validation: dict[str, Labels]
     window: Window = "flatten"
+    restorable: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = {name for values in self.targets.values() for name in values}

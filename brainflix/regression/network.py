@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from brainflix.artifacts.responses import average_repeats
+from brainflix.artifacts.restorable import Restorable, only
 from brainflix.artifacts.stimuli import Array, Clips, Labels
 from brainflix.errors import ConfigError
 from brainflix.learning.batches import PooledTrials, SubjectRows
@@ -95,7 +98,51 @@ def regress_cohort(
         predicted[subject] = _summarize(
             single, found.trials.clip[test], clips, spaces, alphas, options
         )
+        if cohort.restorable:
+            heldout = heldout_predictions(
+                best, found, cohort, ridge[subject], inputs[subject], spaces
+            )
+            kept = Restorable(
+                found.trials.clip[validation_trials(found, cohort)],
+                only(heldout, cohort.restorable),
+                only(single, cohort.restorable),
+            )
+            predicted[subject] = replace(predicted[subject], restorable=kept)
     return predicted, curves
+
+
+def validation_trials(found: SharedTrials, cohort: TargetCohort) -> NDArray[np.bool_]:
+    """Return which trials of a subject show validation clips, shape (trial,)."""
+    held = np.isin(found.trials.clip, cohort.validation[found.trials.study])
+    return np.asarray(found.trials.training & held)
+
+
+def heldout_predictions(
+    module: RegressionModule,
+    found: SharedTrials,
+    cohort: TargetCohort,
+    ridge: Mapping[str, RidgeTarget],
+    inputs: Array,
+    spaces: Mapping[str, TargetSpace],
+) -> dict[str, dict[str, Array]]:
+    """Predict a subject's validation trials, which neither estimator was fitted on.
+
+    The network does not train on validation clips. Ridge does; its prediction of each trial is by
+    the cross-validation's fit without that trial's group of clips.
+
+    Returns
+    -------
+    dict of str to dict of str to ndarray of float32, shape (validation trial, ...)
+        By estimator and target, in the targets' own units.
+    """
+    held = validation_trials(found, cohort)
+    rows = held[found.trials.training]  # of the training trials that ridge's scores belong to
+    return {
+        "network": _predict(module, inputs[held], spaces),
+        "ridge": {
+            target: space.values(ridge[target].heldout[rows]) for target, space in spaces.items()
+        },
+    }
 
 
 def _summarize(

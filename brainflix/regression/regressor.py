@@ -32,7 +32,8 @@ class Regressor(ABC):
         ----------
         cohort : TargetCohort
             Trials with responses and the voxels' places; their places in the shared space, where
-            the path has an alignment; clips, targets and validation clips.
+            the path has an alignment; clips, targets and validation clips. Where ``restorable``
+            names targets, predictions of them have :attr:`Predicted.restorable`.
         folder : Path
             Receives checkpoints and logs.
         name : str

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from brainflix.artifacts.predicted import PREDICTIONS, Predicted, write_means, write_predicted
 from brainflix.artifacts.responses import Window, check_studies, check_trials, read_trials
+from brainflix.artifacts.restorable import RESTORABLE, write_restorable
 from brainflix.artifacts.stimuli import Clips, Labels, read_clips
 from brainflix.artifacts.store import (
     create,
@@ -29,7 +31,7 @@ from brainflix.provenance import code_digest
 from brainflix.regression.cohort import SharedTrials, TargetCohort
 from brainflix.regression.regressor import Regressor
 
-_OWNED = ("*.ckpt", HISTORY, "logs")
+_OWNED = ("*.ckpt", HISTORY, "logs", RESTORABLE)
 
 
 def regress(
@@ -40,6 +42,7 @@ def regress(
     options: RegressionConfig,
     out: Path,
     voxels: Mapping[str, Path] | None = None,
+    restorable: tuple[str, ...] = (),
 ) -> None:
     """Fit on training trials and predict every head's target for each test trial.
 
@@ -63,11 +66,13 @@ def regress(
         The folder: checkpoints, ``predictions.h5``, ``history.json`` and ``logs``.
     voxels : mapping of str to Path, optional
         "study/subject" to a "voxels" artifact, which says where the voxels lie.
+    restorable : tuple of str
+        Targets that a prior restores; their predictions as regressed go to ``restorable.h5``.
 
     Raises
     ------
     ConfigError
-        Without any head.
+        Without any head, or when the regressor leaves nothing that a prior can be fitted to.
     DataError
         When a subject has no training trials, or trials and clips do not belong together.
     ArtifactError
@@ -82,6 +87,7 @@ def regress(
         for study in studies
     }
     places = voxels or {}
+    pooling: str
     if shared is None:
         subjects = _unaligned(responses, places, clips)
         validation, pooling = choose_validation(clips, options), options.pooling
@@ -101,6 +107,7 @@ def regress(
                 targets={study: values[study] for study in own},
                 validation=validation,
                 window=window,
+                restorable=restorable,
             )
             part, curves[name] = regressor(options).fit(cohort, folder, name)
             predicted.update(part)
@@ -108,25 +115,43 @@ def regress(
             folder / HISTORY,
             {"models": {name: curve.as_json() for name, curve in curves.items()}},
         )
-        with create(
-            folder / PREDICTIONS,
-            "predictions",
-            configuration=options.model_dump(mode="json"),
-            seed=options.seed,
-            inputs=[
+        origin: dict[str, Any] = {
+            "configuration": options.model_dump(mode="json"),
+            "seed": options.seed,
+            "inputs": [
                 *([] if shared is None else [shared]),
                 *responses.values(),
                 *(path for paths in targets.values() for path in paths.values()),
                 *stimuli.values(),
                 *places.values(),
             ],
-            code=code_digest(__name__),
-        ) as file:
+            "code": code_digest(__name__),
+        }
+        if restorable:
+            _write_restorable(folder / RESTORABLE, predicted, options.component, origin)
+        with create(folder / PREDICTIONS, "predictions", **origin) as file:
             file.attrs["pooling"] = pooling
             write_means(file, clips, values)
             for subject, predictions in predicted.items():
                 write_predicted(file.create_group(subject), predictions)
     announce("regress", f"{loss_change(curves)}; leaves {out / PREDICTIONS}")
+
+
+def _write_restorable(
+    path: Path, predicted: Mapping[str, Predicted], component: str, origin: Mapping[str, Any]
+) -> None:
+    """Write the predictions that priors are fitted to and applied to."""
+    with create(path, "restorable", **origin) as file:
+        for subject, predictions in predicted.items():
+            if predictions.restorable is None:
+                raise ConfigError(
+                    f"the regressor {component!r} leaves nothing that a prior can be fitted to",
+                    expected="a regressor whose predictions have `restorable`",
+                    found="none",
+                    where="priors",
+                    remedy="leave out the priors, or choose the regressor residual_mlp",
+                )
+            write_restorable(file.create_group(subject), predictions.restorable)
 
 
 def _check_heads(

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 from brainflix.clips.store import FrameSource
 from brainflix.evaluation.results import ORACLE
-from brainflix.evaluation.standalone.files import VideoClip
+from brainflix.evaluation.standalone.files import VideoFileClip
 from brainflix.evaluation.standalone.source import AGAINST, RECONSTRUCTED, EvaluatedFolders
 from brainflix.evaluation.wording import count
 from brainflix.report.contents import SHOWN, Contents, SubjectGallery, address
@@ -73,6 +73,6 @@ def _files(found: EvaluatedFolders, subject: str, page: Path) -> dict[str, str]:
     files = {}
     for pair in found.opened.pairing.pairs:
         clip = clips[pair.reconstructed]
-        if pair.subject == subject and isinstance(clip, VideoClip):
+        if pair.subject == subject and isinstance(clip, VideoFileClip):
             files[pair.clip] = address(clip.path, page)
     return files

@@ -82,6 +82,8 @@ class Encoder(ABC):
 
     dims: ClassVar[Sequence[str]]
     """Names of a row's axes."""
+    of_captions: ClassVar[bool] = False
+    """Whether rows are computed from captions alone."""
 
     def __init__(self, model: Any) -> None:
         import torch
@@ -134,9 +136,9 @@ class ClipImage(Encoder):
     @staticmethod
     def load(name: str, **options: Any) -> Any:
         """Load a CLIP."""
-        from brainflix.models.clip import Clip
+        from brainflix.models.image_text import ImageTextModel
 
-        return Clip.from_pretrained(name, **options)
+        return ImageTextModel.from_pretrained(name, **options)
 
     def encode(self, batch: ClipBatch) -> NDArray[np.float32]:
         """Return unit vectors (clip, dim)."""
@@ -152,13 +154,14 @@ class ClipText(Encoder):
     """CLIP text embedding of a clip's captions, (dim,): mean of unit vectors, of unit length."""
 
     dims = ("feature",)
+    of_captions = True
 
     @staticmethod
     def load(name: str, **options: Any) -> Any:
         """Load a CLIP."""
-        from brainflix.models.clip import Clip
+        from brainflix.models.image_text import ImageTextModel
 
-        return Clip.from_pretrained(name, **options)
+        return ImageTextModel.from_pretrained(name, **options)
 
     def encode(self, batch: ClipBatch) -> NDArray[np.float32]:
         """Return unit vectors (clip, dim)."""
@@ -170,6 +173,7 @@ class TextConditioning(Encoder):
     """What the generator's denoiser attends to, (token, dim): the mean over a clip's captions."""
 
     dims = ("token", "feature")
+    of_captions = True
 
     @staticmethod
     def load(name: str, **options: Any) -> Any:
@@ -215,9 +219,9 @@ class CaptionTokens(Encoder):
     @staticmethod
     def load(name: str, **options: Any) -> Any:
         """Load a captioner; ``size`` is the side of its picture, where it shall differ."""
-        from brainflix.models.captioner import Captioner
+        from brainflix.models.captioner import PictureCaptioner
 
-        return Captioner.from_pretrained(name, **options)
+        return PictureCaptioner.from_pretrained(name, **options)
 
     def encode(self, batch: ClipBatch) -> NDArray[np.float32]:
         """Return vision tokens (clip, token, dim)."""

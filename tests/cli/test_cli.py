@@ -4,21 +4,35 @@ import importlib
 import inspect
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from support.command_line import (
+    STUDY,
+    SUBJECT,
+    layout_in,
+    stage_call,
+    write_configuration,
+)
+from support.command_line import brainflix as run
+from support.registries import own_components
 from typer.testing import CliRunner
 
 from brainflix import config
 from brainflix.artifacts import store as artifacts
 from brainflix.cli import main as cli
+from brainflix.generation.sources import Connection
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = shlex.split(
-    "simulate decode encode clean select extract align regress generate score report"
+    "simulate decode encode clean select extract pretrain align regress restore finetune generate"
+    " caption score report"
 )
+OTHER = shlex.split("validate check fetch inspect remove train-embedded evaluate")
 HEAVY = shlex.split(
     "torch lightning diffusers transformers torchmetrics himalaya matplotlib pandas scipy"
     " skimage nibabel h5py numpy av snakemake"
@@ -47,15 +61,29 @@ def refused(result, *said):
 def test_help_names_each_stage():
     result = CliRunner().invoke(cli.app, ["--help"])
     assert result.exit_code == 0
-    for name in (*STAGES, "validate", "inspect", "train-embedded"):
+    for name in (*STAGES, *OTHER):
         assert f" {name} " in result.output
+
+
+def test_help_is_grouped_into_stages_and_the_rest():
+    groups = {"Stages of the workflow": set(), "Data and configurations": set(), "": set()}
+    group = ""
+    for line in CliRunner().invoke(cli.app, ["--help"]).output.splitlines():
+        group = next((name for name in groups if name and name in line), group)
+        groups[group] |= set(line.split())
+    assert set(STAGES[1:]) <= groups["Stages of the workflow"]
+    data = {"simulate", "validate", "check", "fetch", "inspect", "remove", "train-embedded"}
+    assert data <= groups["Data and configurations"]
+    assert "simulate" not in groups["Stages of the workflow"]
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_each_stage_has_a_help_of_its_own(name):
     result = CliRunner().invoke(cli.app, [name, "--help"])
     assert result.exit_code == 0
-    assert "--options" in result.output or name == "report"
+    assert "--config" in result.output
+    for gone in ("--source", "--responses", "--out "):
+        assert gone not in result.output
 
 
 def test_help_imports_nothing_heavy():
@@ -78,136 +106,362 @@ def test_the_version_is_the_packages():
     assert CliRunner().invoke(cli.app, ["--version"]).output == "brainflix 0.1.0\n"
 
 
-# What each stage's function is called with, by its module, name and arguments.
-SOURCE = '{"root": "data/x"}'
-CALLS = {
-    "simulate": (
-        "simulation.stage.simulate_subject",
-        ["r", "--no-stimuli", "--subjects", "sub-01", "--kind", "event_related", "--seed", "7"],
-        (Path("r"), "sub-01", config.SimulationConfig(kind="event_related", seed=7)),
-    ),
-    "decode": (
-        "targets.decode.decode_study",
-        ["--source", SOURCE, "--options", '{"frames": 4}', "--out", "o.h5"],
-        (config.StudySource(root="data/x"), config.StimuliConfig(frames=4), Path("o.h5")),
-    ),
-    "encode": (
-        "targets.stage.encode",
-        ["s.h5", "--options", '{"encoder": "e", "model": "m"}', "--out", "o.h5"],
-        (Path("s.h5"), config.TargetConfig(encoder="e", model="m"), Path("o.h5")),
-    ),
-    "clean": (
-        "preprocessing.stage.clean",
-        ["--source", SOURCE, "--subject", "sub-01", "--out", "o.h5"],
-        (config.StudySource(root="data/x"), "sub-01", config.CleaningConfig(), Path("o.h5")),
-    ),
-    "select": (
-        "preprocessing.stage.select",
-        ["c.h5", "--options", '{"alpha": 0.05}', "--out", "o.h5", "--plot", "p.png"],
-        (Path("c.h5"), config.SelectionConfig(alpha=0.05), Path("o.h5"), Path("p.png")),
-    ),
-    "extract": (
-        "preprocessing.stage.extract",
-        ["c.h5", "v.h5", "--options", '{"delay": 6}', "--out", "o.h5"],
-        (Path("c.h5"), Path("v.h5"), config.ResponseConfig(delay=6), Path("o.h5")),
-    ),
-    "align": (
-        "alignment.stage.align",
-        shlex.split(
-            "--responses a/s=r.h5 --responses b/s=q=1.h5 --targets a=t.h5 --stimuli a=s.h5 --out o"
-        ),
-        (
-            {"a/s": Path("r.h5"), "b/s": Path("q=1.h5")},
-            {"a": Path("t.h5")},
-            {"a": Path("s.h5")},
-            config.AlignmentConfig(),
-            Path("o"),
-        ),
-    ),
-    "regress": (
-        "regression.stage.regress",
-        shlex.split(
-            "h.h5 --responses a/s=r.h5 --targets a/x=x.h5 --targets a/y=y.h5 --stimuli a=s.h5"
-            """ --out o --options '{"width": 8}' """
-        ),
-        (
-            Path("h.h5"),
-            {"a/s": Path("r.h5")},
-            {"a": {"x": Path("x.h5"), "y": Path("y.h5")}},
-            {"a": Path("s.h5")},
-            config.RegressionConfig(width=8),
-            Path("o"),
-        ),
-    ),
-    "generate": (
-        "generation.stage.generate",
-        shlex.split("p.h5 s.h5 --study a --subject s --targets x=x.h5 --out o.h5 --mp4 m"),
-        (
-            Path("p.h5"),
-            {"x": Path("x.h5")},
-            Path("s.h5"),
-            "a",
-            "s",
-            config.GenerationConfig(),
-            Path("o.h5"),
-            Path("m"),
-        ),
-    ),
-    "score": (
-        "evaluation.stage.evaluate",
-        shlex.split(
-            "p.h5 --videos a/s=v.h5 --stimuli a=s.h5 --targets a/x=x.h5 --out o --compare c.h5"
-        ),
-        (
-            {"a/s": Path("v.h5")},
-            {"a": Path("s.h5")},
-            Path("p.h5"),
-            {"a": {"x": Path("x.h5")}},
-            config.EvaluationConfig(),
-            Path("o"),
-            Path("c.h5"),
-        ),
-    ),
-    "report": (
-        "report.stage.report",
-        shlex.split("""first --artifacts metrics=m.json --configuration '{"a": 1}' --out i.html"""),
-        ("first", {"a": 1}, {"metrics": Path("m.json")}, Path("i.html")),
-    ),
-}
+# What each stage's function is called with. Paths are written out here: artifacts of people's
+# earlier runs lie there.
+EXTENSION = ROOT / "tests/support/extensions.py"
+CONFIG = {
+    "recipe": "brain_netflix",
+    "extensions": [str(EXTENSION)],
+    "results": "results",
+    "studies": {
+        "films": {
+            "root": "data/films",
+            "subjects": ["sub-01", "sub-02"],
+            "simulation": {"kind": "event_related", "seed": 7},
+            "preprocessing": {
+                "cleaning": {"trim_start": 2},
+                "selection": {"alpha": 0.05},
+                "response": {"delay": 6.0},
+            },
+        },
+        "others": {"root": "data/others", "subjects": ["sub-01"]},
+    },
+    "stimuli": {"frames": 4},
+    "experiments": {
+        "first": {
+            "cohorts": {"films": "all", "others": "all"},
+            "compare": "second",
+            "pretraining": {"patches": {"component": "patch_basis", "cohorts": {"films": "all"}}},
+            "finetuning": {"mine": {"component": "mean_frame", "targets": ["latents"]}},
+            "paths": {"other": {"alignment": {"component": "gradient"}}},
+            "generators": {"sketch": {"component": "painter", "inputs": {"colour": {
+                "target": "clip_image", "path": "other"}}}},
+            "captioners": {"said": {"component": "nearest", "inputs": {"clips": {
+                "generator": "sketch"}}}},
+            "generation": {"inputs": {"caption": {"captioner": "said"}, "conditioning": None}},
+        },
+        "second": {
+            "cohorts": {"films": ["sub-01"]},
+            "priors": {"conditioning": {"component": "length"}},
+        },
+    },
+}  # fmt: skip
+FIRST, SECOND = Path("results/first"), Path("results/second")
+FILMS, OTHERS = Path("results/films"), Path("results/others")
+STIMULI = {"films": FILMS / "stimuli.h5", "others": OTHERS / "stimuli.h5"}
+PEOPLE = {"films/sub-01", "films/sub-02", "others/sub-01"}
+PAINTED = Connection(
+    "target",
+    "clip_image",
+    FIRST / "paths/other/alignment/predictions.h5",
+    FILMS / "targets/clip_image.h5",
+)
+SHOWN = Connection("generator", "sketch", FIRST / "generators/sketch/films/sub-02.h5")
+SAID = Connection("captioner", "said", FIRST / "captioners/said/films/sub-02.h5")
+LATENTS = Connection(
+    "target", "latents", FIRST / "regression/predictions.h5", FILMS / "targets/latents.h5"
+)
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_a_command_calls_its_stage_in_the_stages_own_order(name, monkeypatch):
-    place, arguments, expected = CALLS[name]
-    module_name, _, function = place.rpartition(".")
-    module = importlib.import_module(f"brainflix.{module_name}")
-    names = inspect.signature(getattr(module, function)).bind(*expected).arguments
-    calls = []
-    monkeypatch.setattr(module, function, lambda *given: calls.append(given))
-    result = CliRunner().invoke(cli.app, [name, *arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    assert calls == [expected]
-    assert len(names) == len(expected)
+def of_people(name):
+    return {person: Path("results") / person / f"{name}.h5" for person in PEOPLE}
+
+
+def of_studies(*targets):
+    """Return the files of targets by study."""
+    return {
+        study: {target: folder / "targets" / f"{target}.h5" for target in targets}
+        for study, folder in (("films", FILMS), ("others", OTHERS))
+    }
+
+
+def calls(checked):
+    """Return for each command line the function that it calls, and what with."""
+    films, first = checked.studies["films"], checked.experiments["first"]
+    second = checked.experiments["second"]
+    prepare, source = films.preprocessing, checked.source("films")
+    other = first.paths["other"].alignment
+    clip_image = {study: paths["clip_image"] for study, paths in of_studies("clip_image").items()}
+    videos = {person: FIRST / "videos" / f"{person}.h5" for person in PEOPLE}
+    person = FILMS / "sub-02"
+    return {
+        "simulate --study films --no-stimuli --subject sub-02": (
+            "simulation.stage.simulate_subject",
+            (Path("data/films"), "sub-02", films.simulation),
+        ),
+        "simulate data/films --no-stimuli --subject sub-02 --kind event_related --seed 7": (
+            "simulation.stage.simulate_subject",
+            (Path("data/films"), "sub-02", films.simulation),
+        ),
+        "decode films": (
+            "targets.decode.decode_study",
+            (source, checked.stimuli, FILMS / "stimuli.h5"),
+        ),
+        "encode films latents": (
+            "targets.stage.encode",
+            (FILMS / "stimuli.h5", checked.targets["latents"], FILMS / "targets/latents.h5"),
+        ),
+        "clean films sub-02": (
+            "preprocessing.clean.clean",
+            (source, "sub-02", prepare.cleaning, person / "cleaned.h5"),
+        ),
+        "select films sub-02": (
+            "preprocessing.select.select",
+            (
+                person / "cleaned.h5",
+                prepare.selection,
+                person / "voxels.h5",
+                person / "voxels.png",
+            ),
+        ),
+        "extract films sub-02": (
+            "preprocessing.extract.extract",
+            (
+                person / "cleaned.h5",
+                person / "voxels.h5",
+                prepare.response,
+                person / "responses.h5",
+            ),
+        ),
+        "pretrain first patches": (
+            "pretraining.stage.pretrain",
+            (
+                {p: path for p, path in of_people("cleaned").items() if p.startswith("films")},
+                {p: path for p, path in of_people("voxels").items() if p.startswith("films")},
+                first.pretraining["patches"],
+                FIRST / "pretraining/patches",
+            ),
+        ),
+        "align first": (
+            "alignment.stage.align",
+            (
+                of_people("responses"),
+                clip_image,
+                STIMULI,
+                first.alignment,
+                FIRST / "alignment",
+                of_people("voxels"),
+                False,
+            ),
+        ),
+        "align first --path other": (
+            "alignment.stage.align",
+            (
+                of_people("responses"),
+                clip_image,
+                STIMULI,
+                other,
+                FIRST / "paths/other/alignment",
+                of_people("voxels"),
+                True,
+            ),
+        ),
+        "regress first": (
+            "regression.stage.regress",
+            (
+                FIRST / "alignment/shared.h5",
+                of_people("responses"),
+                of_studies("clip_image", "conditioning", "latents"),
+                STIMULI,
+                first.regression,
+                FIRST / "regression",
+                of_people("voxels"),
+                (),
+            ),
+        ),
+        "regress second": (
+            "regression.stage.regress",
+            (
+                SECOND / "alignment/shared.h5",
+                {"films/sub-01": FILMS / "sub-01/responses.h5"},
+                {"films": of_studies("clip_image", "conditioning", "latents")["films"]},
+                {"films": STIMULI["films"]},
+                second.regression,
+                SECOND / "regression",
+                {"films/sub-01": FILMS / "sub-01/voxels.h5"},
+                ("conditioning",),
+            ),
+        ),
+        "restore second": (
+            "prior.stage.restore",
+            (
+                SECOND / "regression/predictions.h5",
+                SECOND / "regression/restorable.h5",
+                {"films": of_studies("conditioning")["films"]},
+                {"films": STIMULI["films"]},
+                second.priors,
+                {"conditioning": checked.targets["conditioning"]},
+                SECOND / "prior",
+            ),
+        ),
+        "finetune first mine": (
+            "finetuning.stage.finetune",
+            (
+                of_people("responses"),
+                of_studies("latents"),
+                STIMULI,
+                first.finetuning["mine"],
+                FIRST / "finetuning/mine",
+                of_people("voxels"),
+            ),
+        ),
+        "generate first films sub-02": (
+            "generation.stage.generate",
+            (
+                {"latents": LATENTS, "caption": SAID},
+                FILMS / "stimuli.h5",
+                "films",
+                "sub-02",
+                first.generation,
+                FIRST / "videos/films/sub-02.h5",
+                FIRST / "videos/films/sub-02",
+                ("ridge", "shuffled", "oracle"),
+            ),
+        ),
+        "generate first films sub-02 --generator sketch": (
+            "generation.stage.generate",
+            (
+                {"colour": PAINTED},
+                FILMS / "stimuli.h5",
+                "films",
+                "sub-02",
+                first.generators["sketch"],
+                FIRST / "generators/sketch/films/sub-02.h5",
+                None,
+                ("ridge", "shuffled", "oracle"),
+            ),
+        ),
+        "caption first said films sub-02": (
+            "generation.stage.caption",
+            (
+                {"clips": SHOWN},
+                FILMS / "stimuli.h5",
+                "films",
+                "sub-02",
+                first.captioners["said"],
+                FIRST / "captioners/said/films/sub-02.h5",
+                ("ridge", "shuffled", "oracle"),
+            ),
+        ),
+        "score first": (
+            "evaluation.stage.evaluate",
+            (
+                videos,
+                STIMULI,
+                FIRST / "regression/predictions.h5",
+                of_studies("clip_image", "conditioning", "latents"),
+                first.evaluation,
+                FIRST / "evaluation",
+                SECOND / "prior/predictions.h5",
+            ),
+        ),
+        "report first": (
+            "report.stage.report",
+            (
+                "first",
+                checked.described("first"),
+                {
+                    "metrics": FIRST / "evaluation/metrics.json",
+                    "clips": FIRST / "evaluation/clips.parquet",
+                    "predictions": FIRST / "regression/predictions.h5",
+                    "shared": FIRST / "alignment/shared.h5",
+                }
+                | {f"stimuli/{study}": path for study, path in STIMULI.items()}
+                | {f"voxels/{p}": path for p, path in of_people("voxels").items()}
+                | {f"videos/{p}": path for p, path in videos.items()},
+                FIRST / "report/index.html",
+            ),
+        ),
+    }
+
+
+@pytest.fixture
+def configured(tmp_path, monkeypatch):
+    """A configuration in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    with own_components():
+        Path("config.yaml").write_text(yaml.safe_dump(CONFIG))
+        yield config.load_config("config.yaml")
+
+
+def test_a_command_calls_its_stage_with_the_places_of_its_files(configured, monkeypatch):
+    expected = calls(configured)
+    assert {line.split()[0] for line in expected} == set(STAGES)
+    for line, (place, arguments) in expected.items():
+        module_name, _, function = place.rpartition(".")
+        module = importlib.import_module(f"brainflix.{module_name}")
+        signature = inspect.signature(getattr(module, function))
+        given = []
+        with monkeypatch.context() as patch:
+            patch.setattr(module, function, lambda *a, given=given, **k: given.append((a, k)))
+            result = CliRunner().invoke(cli.app, shlex.split(line), catch_exceptions=False)
+        assert result.exit_code == 0, (line, result.output)
+        ((positional, named),) = given
+        found = signature.bind(*positional, **named).arguments
+        assert found == signature.bind(*arguments).arguments, line
+
+
+def test_another_configuration_can_be_named(configured, tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr("brainflix.targets.decode.decode_study", lambda *a: called.append(a))
+    raw = CONFIG | {"stimuli": {"frames": 2}, "results": "there"}
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/mine.yaml").write_text(yaml.safe_dump(raw))
+    frozen = config.freeze(configured)
+    for path in ("deep/mine.yaml", frozen):
+        assert run("decode", "others", "--config", path) == 0
+    (_, form, out), (_, frozen_form, frozen_out) = called
+    assert (form.frames, out) == (2, Path("deep/there/others/stimuli.h5"))
+    assert (frozen_form.frames, frozen_out) == (4, OTHERS / "stimuli.h5")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("line", "said"),
     [
-        (["align", "--responses", "movie/sub-01", "--targets", "a=b"], "is not NAME=FILE"),
-        (["align", "--responses", "a/b=1", "--responses", "a/b=2"], "is given twice"),
-        (["regress", "h.h5", "--responses", "a/b=1", "--targets", "clip=t.h5"], "STUDY/NAME"),
-        (["report", "x", "--artifacts", "a=b", "--configuration", "[1]"], "JSON object"),
+        ("decode film", "no study 'film' in the configuration|one of films, others"),
+        ("encode films latent", "no target 'latent'|one of clip_image, conditioning, latents"),
+        ("encode film latents", "no study 'film'|one of films, others"),
+        ("clean films sub-03", "no subject of films 'sub-03'|one of sub-01, sub-02"),
+        ("select film sub-01", "no study 'film'|one of films, others"),
+        ("extract others sub-02", "no subject of others 'sub-02'|one of sub-01"),
+        ("align frist", "no experiment 'frist'|one of first, second"),
+        ("align second --path other", "no path with an alignment 'other'|one of main"),
+        ("regress frist", "no experiment 'frist'|one of first, second"),
+        ("regress first --path other", "no path with a regression 'other'|one of main"),
+        ("restore frist", "no experiment 'frist'|one of first, second"),
+        ("restore first", "no path with priors 'main'|expected: a path with priors"),
+        ("restore second --path other", "no path with priors 'other'|one of main"),
+        ("pretrain first patch", "no pretraining 'patch'|one of patches"),
+        ("pretrain second patches", "no pretraining 'patches'|expected: a pretraining"),
+        ("finetune first yours", "no finetuning 'yours'|one of mine"),
+        ("generate frist films sub-01", "no experiment 'frist'|one of first, second"),
+        (
+            "generate first films sub-09",
+            "no subject of films in first 'sub-09'|one of sub-01, sub-02",
+        ),
+        ("generate second films sub-02", "no subject of films in second 'sub-02'|one of sub-01"),
+        ("generate second others sub-01", "no study of second 'others'|one of films"),
+        ("caption first said films sub-03", "no subject of films in first 'sub-03'"),
+        ("generate first films sub-01 --generator x", "no generator 'x'|one of sketch"),
+        ("caption first x films sub-01", "no captioner 'x'|one of said"),
+        ("score frist", "no experiment 'frist'|one of first, second"),
+        ("report frist", "no experiment 'frist'|one of first, second"),
+        ("simulate --study others", "no simulated study 'others'|one of films"),
     ],
 )
-def test_a_malformed_name_is_refused(arguments, said):
-    rest = {
-        "align": ["--targets", "a=t", "--stimuli", "a=s", "--out", "o"],
-        "regress": ["--stimuli", "a=s", "--options", "{}", "--out", "o"],
-        "report": ["--out", "o"],
-    }[arguments[0]]
-    result = CliRunner().invoke(cli.app, [*arguments, *rest])
-    assert result.exit_code == 2
-    assert said in " ".join(result.output.replace("│", " ").split())
+@pytest.mark.usefixtures("configured")
+def test_an_unknown_name_ends_with_exit_code_2_and_the_names_that_exist(line, said, capsys):
+    assert run(*shlex.split(line)) == 2
+    text = capsys.readouterr().err
+    assert "Traceback" not in text
+    for words in said.split("|"):
+        assert words in text, text
+    assert not Path("results").exists()
+
+
+def test_a_simulation_needs_a_place(configured, capsys):
+    assert run("simulate") == 2
+    assert "--study" in capsys.readouterr().err
 
 
 def test_an_unknown_configuration_key_ends_with_exit_code_2(tmp_path):
@@ -217,10 +471,12 @@ def test_an_unknown_configuration_key_ends_with_exit_code_2(tmp_path):
 
 
 def test_an_unknown_option_of_a_stage_ends_with_exit_code_2(tmp_path):
-    result = brainflix(
-        "extract", "c.h5", "v.h5", "--options", '{"delai": 4}', "--out", tmp_path / "o.h5"
-    )
-    refused(result, "delai: unknown key")
+    path = write_configuration(tmp_path, {"root": "data"}, preprocessing={"response": {"delai": 4}})
+    result = brainflix("extract", STUDY, SUBJECT, "--config", path)
+    refused(result, "delai: unknown key", str(path))
+    result = brainflix("simulate", tmp_path / "films", "--options", '{"voxel": 100}')
+    refused(result, "voxel: unknown key")
+    assert not (tmp_path / "films").exists()
 
 
 def truncated(path, kind):
@@ -235,9 +491,12 @@ def truncated(path, kind):
 def test_a_truncated_artifact_ends_with_exit_code_2(tmp_path):
     path = truncated(tmp_path / "cleaned.h5", "cleaned")
     refused(brainflix("inspect", path), "is damaged", str(path), "run the workflow again")
-    result = brainflix("select", path, "--out", tmp_path / "voxels.h5")
-    refused(result, "is damaged", str(path))
-    assert not (tmp_path / "voxels.h5").exists()
+    select = stage_call("select", tmp_path, {"root": "data"})
+    place = layout_in(tmp_path).cleaned(STUDY, SUBJECT)
+    place.parent.mkdir(parents=True)
+    shutil.copy(path, place)
+    refused(brainflix(*select.arguments), "is damaged", str(place))
+    assert not select.out.exists()
 
 
 def test_the_log_holds_everything_and_the_terminal_the_message(tmp_path):
@@ -249,7 +508,7 @@ def test_the_log_holds_everything_and_the_terminal_the_message(tmp_path):
 
 def test_a_defect_keeps_its_traceback_and_ends_with_exit_code_1(tmp_path):
     code = (
-        "from brainflix import config; from brainflix.cli import main as cli; "
+        "from brainflix import config; from brainflix.cli import main as cli;"
         "config.load_config = None; cli.main()"
     )
     result = subprocess.run(

@@ -115,7 +115,7 @@ def test_an_unknown_key_is_refused_by_its_full_name(changes, key):
         ),
         ({"alignment": None, "regression": None}, "no decoding path"),
         ({"paths": {"other": {}}}, "paths.other: neither alignment nor regression"),
-        ({"paths": {"other": {"alignment": {}}}}, "name one by `path`"),
+        ({"paths": {"other": {"alignment": {"target": "latents"}}}}, "name one by `path`"),
         (
             {
                 "captioners": {"c": {"component": "nearest", "inputs": {"clips": CIRCLE[0]}}},
@@ -127,9 +127,9 @@ def test_an_unknown_key_is_refused_by_its_full_name(changes, key):
         ({"regression": {"heads": {"latents": {"losses": {"l1": 1}}}}}, "no loss 'l1'"),
         (
             {"regression": {"heads": {"latents": {"losses": {"contrastive": {"heat": 1}}}}}},
-            "heat",
+            "contrastive.heat: unknown key",
         ),
-        ({"regression": {"heads": {"latents": {"losses": {"mse": -1}}}}}, "weight"),
+        ({"regression": {"heads": {"latents": {"losses": {"mse": -1}}}}}, "mse.weight: Input"),
         ({"finetuning": {"f": {}}}, "finetuning"),
         ({"studies": {"a b": {"root": "x", "subjects": ["s"]}}}, "a b"),
         ({"studies": {"films": {"root": "x", "subjects": ["../s"]}}}, "subjects.0"),
@@ -262,3 +262,42 @@ def test_what_an_experiment_was_run_with_is_plain_and_its_own():
     described = json.loads(json.dumps(checked.described("first")))
     assert list(described["studies"]) == ["films"]
     assert described["experiment"]["generation"]["strength"] == 0.7
+
+
+def test_priors_of_a_path_are_read_with_the_options_of_their_kind():
+    priors = {"conditioning": {"component": "empirical_bayes", "atoms": "clips"}}
+    checked = config.validate(minimal(priors=priors)).experiments["first"]
+    section = checked.decoding_paths()["main"].priors["conditioning"]
+    assert (section.component, section.atoms, section.estimate) == (
+        "empirical_bayes",
+        "clips",
+        "mean",
+    )
+    assert not config.validate(minimal()).experiments["first"].priors
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"priors": {"scent": {"component": "length"}}}, "does not predict ['scent']"),
+        ({"priors": {"conditioning": {"component": "lenght"}}}, "unknown component 'lenght'"),
+        ({"priors": {"conditioning": {"studies": "together"}}}, "component"),
+        (
+            {"priors": {"conditioning": {"component": "length", "atoms": "clips"}}},
+            "priors.conditioning.atoms: unknown key",
+        ),
+        (
+            {
+                "paths": {
+                    "fine": {
+                        "regression": {"heads": {"latents": {}}},
+                        "priors": {"conditioning": {"component": "length"}},
+                    }
+                }
+            },
+            "paths.fine.priors: the path's regression does not predict ['conditioning']",
+        ),
+    ],
+)
+def test_priors_that_restore_nothing_are_refused(changes, said):
+    assert said in problem(minimal(**changes))

@@ -14,6 +14,7 @@ from support.registries import own_components
 
 from brainflix import config
 from brainflix.alignment.options import GradientHeadsOptions
+from brainflix.config.assembly import SECTIONS
 from brainflix.errors import ConfigError
 from brainflix.generation.options import TextToVideoOptions, VideoToVideoOptions
 
@@ -258,6 +259,9 @@ def test_relative_paths_count_from_the_folder_of_the_file(tmp_path, monkeypatch)
     for value, place in places.items():
         assert value == os.path.normpath(here / place)
     assert found.targets["latents"].model == "embedded:text-to-video"
+    assert config.load_config(path) == found  # the same names, whichever way leads to the file
+    (tmp_path / "aside").mkdir()
+    monkeypatch.chdir(tmp_path / "aside")
     assert config.load_config(path).studies["films"].root == str(folder / "data/films")
     monkeypatch.chdir(folder)
     own = config.load_config("mine.yaml")
@@ -270,7 +274,7 @@ def test_layers_count_each_from_its_own_folder(tmp_path, monkeypatch):
     first = written(tmp_path / "one", minimal())
     second = written(tmp_path / "two", {"studies": {"films": {"root": "other"}}})
     found = config.load_layers([first, second], {"alignment": {"dim": 8}})
-    assert found.studies["films"].root == str(tmp_path / "two/other")
+    assert found.studies["films"].root == "two/other"
     assert found.experiments["first"].alignment.dim == 8
     with pytest.raises(ConfigError, match="there is no configuration"):
         config.load_layers([], {})
@@ -280,7 +284,7 @@ def test_a_layer_without_results_leaves_those_of_the_one_below(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     first = written(tmp_path / "one", minimal(results="there"))
     second = written(tmp_path / "two", {"alignment": {"dim": 8}})
-    assert config.load_layers([first, second], {}).results == str(tmp_path / "one/there")
+    assert config.load_layers([first, second], {}).results == "one/there"
 
 
 # --- other components than the recipe's -------------------------------------------------------
@@ -318,6 +322,13 @@ def test_an_experiment_can_choose_another_component_than_the_file():
     assert not hasattr(other.alignment, "ridge")
     assert isinstance(other.generation, TextToVideoOptions)
     assert (other.generation.guidance, other.generation.steps) == (9, 20)
+
+
+@pytest.mark.parametrize("key", [key for key, (kind, _) in SECTIONS.items() if [*kind]])
+def test_options_made_by_hand_name_their_own_component(key):
+    kind, _ = SECTIONS[key]
+    for name in kind:
+        assert kind.options(name)().component == name
 
 
 def test_the_same_component_keeps_everything():

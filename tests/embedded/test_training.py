@@ -143,7 +143,7 @@ BUDGET = {
 
 
 def test_a_small_budget_trains_every_part_and_a_late_failure_loses_none(tmp_path, monkeypatch):
-    from brainflix.embedded.training import train as module
+    from brainflix.embedded.training import run as module
 
     def fail(*arguments):
         raise RuntimeError("late")
@@ -168,7 +168,7 @@ def test_a_small_budget_trains_every_part_and_a_late_failure_loses_none(tmp_path
 def test_parts_of_another_budget_or_seed_are_trained_anew(tmp_path, monkeypatch):
     from dataclasses import replace
 
-    from brainflix.embedded.training import train as module
+    from brainflix.embedded.training import run as module
 
     trained: list[str] = []
 
@@ -399,14 +399,14 @@ def elsewhere(monkeypatch):
         clip,
         conditioning,
         denoiser,
+        loop,
         text,
-        training,
         vae,
     )
 
     where = torch.device("meta")
     loops = (classifiers, clip, denoiser, text, vae)
-    for module in (assessment, conditioning, training, *loops):
+    for module in (assessment, conditioning, loop, *loops):
         monkeypatch.setattr(module, "device", lambda: where)
     for module in loops:
         monkeypatch.setattr(module, "seeded", lambda seed: None)
@@ -446,8 +446,8 @@ def test_no_training_loop_mixes_devices(part, elsewhere, monkeypatch):
 
     from brainflix.embedded.training import vae
     from brainflix.embedded.training.classifiers import train_classifier
-    from brainflix.embedded.training.clip import train_clip
     from brainflix.embedded.training.data import make_pool
+    from brainflix.embedded.training.image_text import train_clip
     from brainflix.embedded.training.text import train_text_encoder
 
     monkeypatch.setattr(vae, "encode_clips", lambda model, clips: torch.arange(8.0))

@@ -295,11 +295,11 @@ def test_a_decoded_caption_can_replace_the_regressed_conditioning(study, models,
     inputs = {"caption": {"captioner": "said"}, "latents": "latents"}
     settings = options(models, inputs=inputs, baselines=("oracle",))
     out = make(study, settings, tmp_path / "videos.h5")
-    from brainflix.models.clip import Clip
+    from brainflix.models.image_text import ImageTextModel
     from brainflix.models.text_encoder import TextEncoder
 
     known = sorted(f"{clip} {letter}" for clip in TRAIN for letter in "ab")
-    embedded = Clip.from_pretrained(models["clip"]).embed_texts(known).numpy()
+    embedded = ImageTextModel.from_pretrained(models["clip"]).embed_texts(known).numpy()
     nearest = (predictions(study, "clip_image").numpy() @ embedded.T).argmax(axis=1)
     with open_artifact(tmp_path / "said.h5", "captions") as file:
         assert read_strings(file["clip"]) == CLIPS
@@ -318,7 +318,7 @@ def test_a_decoded_caption_can_replace_the_regressed_conditioning(study, models,
 
 
 def test_generated_clips_get_the_nearest_training_caption(study, models, tmp_path):
-    from brainflix.models.clip import Clip
+    from brainflix.models.image_text import ImageTextModel
 
     videos = make(study, options(models, baselines=("ridge",)), tmp_path / "videos.h5")
     study["made"] = {"first": videos}
@@ -327,7 +327,7 @@ def test_generated_clips_get_the_nearest_training_caption(study, models, tmp_pat
     )
     out = write(study, section, tmp_path / "said.h5", ("ridge",))
     known = sorted(f"{clip} {letter}" for clip in TRAIN for letter in "ab")
-    model = Clip.from_pretrained(models["clip"])
+    model = ImageTextModel.from_pretrained(models["clip"])
     embedded = model.embed_texts(known).numpy()
     for variant in ("network", "ridge"):
         rows = [model.embed_images(torch.from_numpy(clip)) for clip in frames_of(videos, variant)]
@@ -353,11 +353,11 @@ def test_captions_need_a_target_that_can_be_read_and_captions_to_choose_from(
 
 
 def test_a_captioner_writes_captions_from_its_own_tokens(tmp_path):
-    from brainflix.models.captioner import Captioner
+    from brainflix.models.captioner import PictureCaptioner
 
     folder = str(save_captioner(tmp_path / "blip"))
     frames = torch.randint(0, 256, (3, 40, 40, 3), dtype=torch.uint8)
-    captioner = Captioner.from_pretrained(folder)
+    captioner = PictureCaptioner.from_pretrained(folder)
     tokens = captioner.tokens(frames)
     pixels = captioner.pixels(frames)
     written = captioner.model.generate(pixel_values=pixels, max_new_tokens=30, do_sample=False)

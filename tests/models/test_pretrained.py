@@ -14,7 +14,7 @@ from support.tiny_models import make_vae, save_classifier, save_clip, save_text_
 
 from brainflix.errors import ConfigError, ModelError
 from brainflix.models.classifier import Classifier
-from brainflix.models.clip import Clip, _pooled
+from brainflix.models.image_text import ImageTextModel, _pooled
 from brainflix.models.pixels import PixelPreprocessing
 from brainflix.models.pretrained import (
     SCHEDULERS,
@@ -268,7 +268,7 @@ def test_a_clip_folder_without_its_tokenizer_is_refused(tmp_path):
     folder = save_clip(tmp_path / "clip")
     (folder / "tokenizer_config.json").unlink()
     with pytest.raises(ModelError, match="lacks a part") as caught:
-        Clip.from_pretrained(str(folder))
+        ImageTextModel.from_pretrained(str(folder))
     assert "tokenizer_config.json" in str(caught.value)
 
 

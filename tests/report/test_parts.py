@@ -316,6 +316,6 @@ def test_bars_are_as_high_as_their_share() -> None:
 def test_collapse_is_reported_in_words() -> None:
     found = CollapseAudit("clip", 40, 3.14, 20.0, 4, 25.3, 0.157, True)
     assert collapse_words(found) == (
-        "the reconstructions differ in 3.1 directions, the true clips in 20.0; they are nearest to "
+        "the reconstructions differ in 3.1 directions, the true clips in 20; they are nearest to "
         "4 of 40 clips (25 if each chose at random)"
     )

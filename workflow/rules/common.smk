@@ -12,8 +12,8 @@ from brainflix.components import (
     FINETUNINGS,
     GENERATORS,
     LOSSES,
-
     PRETRAININGS,
+    PRIORS,
     READERS,
     REGRESSORS,
 )

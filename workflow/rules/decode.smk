@@ -55,8 +55,31 @@ def regress_code(wildcards):
     )
 
 
+def restored_files(wildcards):
+    experiment, path = BRANCHES[wildcards.branch]
+    folder = LAYOUT.regression(experiment, path)
+    return {
+        "predictions": folder / "predictions.h5",
+        "restorable": folder / "restorable.h5",
+        "targets": [
+            file
+            for target in section_of(wildcards.branch).priors
+            for file in of_studies(experiment, "target", target)
+        ],
+        "stimuli": of_studies(experiment, "stimuli"),
+    }
+
+
+def restore_code(wildcards):
+    priors = section_of(wildcards.branch).priors.values()
+    return code_digest(
+        "brainflix.prior.stage", *sorted({PRIORS.module(prior.component) for prior in priors})
+    )
+
+
 ALIGNED = [branch for branch in BRANCHES if section_of(branch).alignment]
 REGRESSED = [branch for branch in BRANCHES if section_of(branch).regression]
+RESTORED = [branch for branch in BRANCHES if section_of(branch).priors]
 PRETRAINED = [name for one in CONFIG.experiments.values() for name in one.pretraining]
 FINETUNED = [name for one in CONFIG.experiments.values() for name in one.finetuning]
 
@@ -115,7 +138,7 @@ if set(ALIGNED) - set(REGRESSED):
             "{PYTHON} -m brainflix --log {log:q} align {params.named} --config {CONFIG_FILE:q}"
 
 
-if REGRESSED:
+if set(REGRESSED) - set(RESTORED):
 
     rule regress:
         input:
@@ -124,7 +147,7 @@ if REGRESSED:
             predictions=RESULTS / "{branch}/regression/predictions.h5",
             history=RESULTS / "{branch}/regression/history.json",
         wildcard_constraints:
-            branch=one_of(REGRESSED),
+            branch=one_of(branch for branch in REGRESSED if branch not in RESTORED),
         log:
             LOGS + "/regress/{branch}.log",
         conda:
@@ -140,6 +163,68 @@ if REGRESSED:
             code=regress_code,
         shell:
             "{PYTHON} -m brainflix --log {log:q} regress {params.named} --config {CONFIG_FILE:q}"
+
+
+if RESTORED:
+
+    rule regress_for_priors:
+        input:
+            unpack(regressed_files),
+        output:
+            predictions=RESULTS / "{branch}/regression/predictions.h5",
+            restorable=RESULTS / "{branch}/regression/restorable.h5",
+            history=RESULTS / "{branch}/regression/history.json",
+        wildcard_constraints:
+            branch=one_of(RESTORED),
+        log:
+            LOGS + "/regress/{branch}.log",
+        conda:
+            "../../envs/deep.yaml"
+        threads: 1
+        resources:
+            mem_mb=16000,
+            runtime=480,
+        params:
+            named=named,
+            restorable=lambda wildcards: [*section_of(wildcards.branch).priors],
+            section=lambda wildcards: dump_options(section_of(wildcards.branch).regression),
+            models=lambda wildcards: digests(section_of(wildcards.branch).regression),
+            code=regress_code,
+        shell:
+            "{PYTHON} -m brainflix --log {log:q} regress {params.named} --config {CONFIG_FILE:q}"
+
+
+    rule restore:
+        input:
+            unpack(restored_files),
+        output:
+            predictions=RESULTS / "{branch}/prior/predictions.h5",
+        wildcard_constraints:
+            branch=one_of(RESTORED),
+        log:
+            LOGS + "/restore/{branch}.log",
+        conda:
+            "../../envs/deep.yaml"
+        threads: 1
+        resources:
+            mem_mb=16000,
+            runtime=480,
+        params:
+            named=named,
+            section=lambda wildcards: {
+                target: dump_options(prior)
+                for target, prior in section_of(wildcards.branch).priors.items()
+            },
+            targets=lambda wildcards: {
+                target: dump_options(CONFIG.targets[target])
+                for target in section_of(wildcards.branch).priors
+            },
+            models=lambda wildcards: [
+                digests(CONFIG.targets[target]) for target in section_of(wildcards.branch).priors
+            ],
+            code=restore_code,
+        shell:
+            "{PYTHON} -m brainflix --log {log:q} restore {params.named} --config {CONFIG_FILE:q}"
 
 
 if PRETRAINED:

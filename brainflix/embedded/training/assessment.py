@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from brainflix.embedded.training.classifiers import classify
-from brainflix.embedded.training.clip import pooled, tokenize
 from brainflix.embedded.training.data import Pool
 from brainflix.embedded.training.denoiser import encode_text
+from brainflix.embedded.training.image_text import pooled, tokenize
 from brainflix.embedded.training.loop import device, to_pixels
 from brainflix.simulation.world import ATTRIBUTES, captions
 

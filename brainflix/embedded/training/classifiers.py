@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from brainflix.embedded.training.clip import augment
 from brainflix.embedded.training.data import Pool
+from brainflix.embedded.training.image_text import augment
 from brainflix.embedded.training.loop import Curve, cosine, device, seeded, to_pixels
 from brainflix.simulation.world import ATTRIBUTES, FRAMES, LABELS
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from brainflix.artifacts.store import atomic_path
-from brainflix.embedded.training.clip import tokenize
 from brainflix.embedded.training.conditioning import Phrasebook
+from brainflix.embedded.training.image_text import tokenize
 from brainflix.embedded.training.loop import Curve, cosine, device, seeded
 from brainflix.models.space_time import SpaceTimeTransformer
 

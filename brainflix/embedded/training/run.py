@@ -28,7 +28,6 @@ from brainflix.console import announce
 from brainflix.embedded.training import assessment
 from brainflix.embedded.training.cards import write_cards
 from brainflix.embedded.training.classifiers import classify, train_classifier
-from brainflix.embedded.training.clip import train_clip
 from brainflix.embedded.training.conditioning import Phrasebook
 from brainflix.embedded.training.data import Pool, make_pool
 from brainflix.embedded.training.denoiser import (
@@ -38,6 +37,7 @@ from brainflix.embedded.training.denoiser import (
     encode_text,
     train_denoiser,
 )
+from brainflix.embedded.training.image_text import train_clip
 from brainflix.embedded.training.loop import device
 from brainflix.embedded.training.parts import Ledger
 from brainflix.embedded.training.text import train_text_encoder
@@ -67,8 +67,8 @@ class Budget:
     video_steps: int = 3000
     denoiser_first_clips: int = 12000
     denoiser_first_steps: int = 7000
-    denoiser_clips: int = 48000
-    denoiser_steps: int = 9000
+    denoiser_clips: int = 36000
+    denoiser_steps: int = 8200
 
 
 def train(out: Path, seed: int = 0, budget: Budget | None = None, assessed: int = 240) -> None:
@@ -170,7 +170,7 @@ def _train_classifier_part(out: Path, seed: int, budget: Budget, video: bool) ->
 def encode_latents_part(out: Path, seed: int, budget: Budget, scratch: Path) -> None:
     """Render the denoiser's clips and keep their latents, labels and object cells in ``scratch``.
 
-    Many at a time, since 48,000 rendered clips would fill 5 GB of memory.
+    Many at a time, since 36,000 rendered clips would fill 4 GB of memory.
     """
     vae = load_parts(out)["vae"]
     for k, start in enumerate(range(0, budget.denoiser_clips, TOGETHER)):

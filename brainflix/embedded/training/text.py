@@ -6,8 +6,13 @@ import torch
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from brainflix.embedded.training.clip import AttributeProbe, build_tokenizer, text_config, tokenize
 from brainflix.embedded.training.data import describe
+from brainflix.embedded.training.image_text import (
+    AttributeProbe,
+    build_tokenizer,
+    text_config,
+    tokenize,
+)
 from brainflix.embedded.training.loop import Curve, cosine, device, seeded
 from brainflix.simulation.world import ATTRIBUTES
 

@@ -84,7 +84,7 @@ class ClipSource(Protocol):
 
 
 @dataclass(frozen=True)
-class VideoClip:
+class VideoFileClip:
     """A video file or an animated GIF, through PyAV."""
 
     name: str

@@ -19,7 +19,7 @@ from brainflix.evaluation.standalone.files import (
     ArrayClip,
     ClipSource,
     PictureClip,
-    VideoClip,
+    VideoFileClip,
     listed,
     load_array,
     natural_key,
@@ -163,7 +163,7 @@ def _clips_of(
     for path in files:
         suffix, name = path.suffix.lower(), (place / path.stem).as_posix()
         if suffix in VIDEOS:
-            yield VideoClip(name, path), {path}
+            yield VideoFileClip(name, path), {path}
         elif suffix in ARRAYS:
             yield ArrayClip(name, path), {path}
         else:

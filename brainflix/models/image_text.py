@@ -13,7 +13,7 @@ from brainflix.models.pixels import PixelPreprocessing
 from brainflix.models.pretrained import CLIPS, load_part, load_tokenizer, resolve
 
 
-class Clip(nn.Module):
+class ImageTextModel(nn.Module):
     """A contrastive image and text model with its own preprocessing.
 
     Parameters
@@ -30,7 +30,7 @@ class Clip(nn.Module):
         self.max_length = min(int(tokenizer.model_max_length), int(longest))
 
     @classmethod
-    def from_pretrained(cls, name: str) -> Clip:
+    def from_pretrained(cls, name: str) -> ImageTextModel:
         """Load a folder, hub id or ``embedded:NAME``; ModelError when a part is missing."""
         source = resolve(name)
         pixels = PixelPreprocessing.from_pretrained(source)
