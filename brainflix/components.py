@@ -239,6 +239,10 @@ LOSSES: Kind[Any] = Kind(
             "brainflix.learning.losses:contrastive",
             "brainflix.learning.options:ContrastiveOptions",
         ),
+        "soft_clip": (
+            "brainflix.learning.contrastive:soft_clip_of_scores",
+            "brainflix.learning.options:SoftClipOptions",
+        ),
     },
 )
 """What a target head is trained on: a function of predicted scores, true scores, the clip of each

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from brainflix.errors import DataError
 from brainflix.learning.losses import cosines
+from brainflix.learning.options import SoftClipOptions
 
 _FORBIDDEN = -1e9  # logit of a pair that is not compared: finite, so that 0 times it is 0
 
@@ -178,6 +179,22 @@ def soft_clip(predicted: Tensor, comparison: Comparison, scale: Tensor | float) 
         mass = torch.zeros_like(counts).index_add(0, comparison.clip, weights) / counts
         of_trials = (weights * rows).sum() / weights.sum()
         return 0.5 * (of_trials + (mass * columns).sum() / total)
+
+
+def soft_clip_of_scores(
+    predicted: Tensor, targets: Tensor, clip: Tensor, options: SoftClipOptions
+) -> Tensor:
+    """Return SoftCLIP of scores at a fixed temperature, as a loss of a target head.
+
+    Parameters
+    ----------
+    predicted : Tensor, shape (trial, component)
+    targets : Tensor, shape (clip, component)
+    clip : Tensor of int64, shape (trial,)
+        The row of ``targets`` that each trial shows.
+    options : SoftClipOptions
+    """
+    return soft_clip(predicted, Comparison(targets, clip), 1.0 / options.temperature)
 
 
 def mixco(predicted: Tensor, comparison: Comparison, scale: Tensor | float) -> Tensor:

@@ -17,3 +17,11 @@ class ContrastiveOptions(LossOptions):
     """Options of the contrastive loss."""
 
     temperature: Positive = Field(default=0.1, description="temperature of the softmax")
+
+
+class SoftClipOptions(LossOptions):
+    """Options of SoftCLIP."""
+
+    temperature: Positive = Field(
+        default=0.1, description="temperature of the softmax of predictions and of targets"
+    )

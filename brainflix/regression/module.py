@@ -12,8 +12,17 @@ from torch import Tensor, nn
 from brainflix.learning.batches import TrialBatch
 from brainflix.learning.losses import head_loss
 from brainflix.learning.training import configure
+from brainflix.models.mlp import MLPConfig
 from brainflix.models.residual_mlp import ResidualMLPConfig
+from brainflix.models.swiglu import SwiGLUConfig
 from brainflix.regression.options import ResidualNetworkOptions
+
+TRUNKS: dict[str, type[ResidualMLPConfig] | type[MLPConfig] | type[SwiGLUConfig]] = {
+    "residual": ResidualMLPConfig,
+    "mlp": MLPConfig,
+    "swiglu": SwiGLUConfig,
+}
+"""Shared blocks by name."""
 
 
 class RegressionModule(lightning.LightningModule):
@@ -55,7 +64,7 @@ class RegressionModule(lightning.LightningModule):
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
         self.entry = nn.Linear(width, self.options.width)
-        self.trunk = ResidualMLPConfig(
+        self.trunk = TRUNKS[self.options.trunk](
             self.options.width, self.options.blocks, self.options.dropout
         ).build()
         self.heads = nn.ModuleList(nn.Linear(self.options.width, size) for size in self.sizes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from brainflix.config.base import Positive
@@ -11,6 +13,9 @@ from brainflix.config.recipe import RegressionConfig
 class ResidualNetworkOptions(RegressionConfig):
     """A residual MLP with a head per target, beside the ridge regression of each subject."""
 
+    trunk: Literal["residual", "mlp", "swiglu"] = Field(
+        default="residual", description="kind of the blocks that all subjects share"
+    )
     width: int = Field(default=512, ge=1)
     blocks: int = Field(default=2, ge=0)
     dropout: float = Field(default=0.3, ge=0, lt=1)

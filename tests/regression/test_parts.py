@@ -10,8 +10,12 @@ from brainflix.artifacts.responses import Trials
 from brainflix.artifacts.stimuli import Clips
 from brainflix.config.recipe import HeadConfig, RidgeConfig
 from brainflix.crossvalidation import pairwise_identification
+from brainflix.learning.contrastive import Comparison, soft_clip
 from brainflix.learning.folds import group_folds
 from brainflix.learning.losses import contrastive_loss, head_loss
+from brainflix.models.mlp import MLP
+from brainflix.models.residual_mlp import ResidualMLPConfig
+from brainflix.models.swiglu import SwiGLU
 from brainflix.regression.baseline import fit_ridge
 from brainflix.regression.module import RegressionModule
 from brainflix.regression.options import ResidualNetworkOptions
@@ -103,6 +107,41 @@ def test_the_network_starts_as_ridge_and_outputs_are_not_dropped_out():
     assert plain(inputs[:, :5])["a"].shape == (7, 3)
     assert isinstance(plain.heads[0], torch.nn.Linear)
     assert not list(plain.heads[0].children())
+
+
+def test_the_default_trunk_is_residual_with_the_weights_it_draws_alone():
+    options = {"width": 8, "heads": {"a": {}}}
+    torch.manual_seed(3)
+    module = RegressionModule(5, {"a": 3}, options)
+    torch.manual_seed(3)
+    torch.nn.Linear(8, 8)  # the entry, which is drawn first: 5 features and 3 ridge scores
+    expected = ResidualMLPConfig(8, 2, 0.3).build().state_dict()
+    found = module.trunk.state_dict()
+    assert list(found) == list(expected)
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+
+
+@pytest.mark.parametrize(("trunk", "kind"), [("mlp", MLP), ("swiglu", SwiGLU)])
+def test_other_trunks_start_as_ridge_too_and_learn(trunk, kind):
+    options = {"width": 8, "heads": {"a": {}}, "trunk": trunk}
+    module = RegressionModule(5, {"a": 3}, options).eval()
+    assert isinstance(module.trunk, kind)
+    inputs = torch.randn(7, 8)
+    assert torch.equal(module(inputs)["a"], inputs[:, 5:])
+    torch.nn.init.normal_(module.heads[0].weight)
+    module(inputs)["a"].square().sum().backward()
+    gradients = [weights.grad for weights in module.trunk.parameters()]
+    assert any(gradient is not None and gradient.any() for gradient in gradients)
+
+
+def test_soft_clip_is_a_loss_of_a_head_at_its_temperature():
+    generator = torch.Generator().manual_seed(0)
+    predicted = torch.randn(6, 4, generator=generator)
+    targets = torch.randn(3, 4, generator=generator)
+    clip = torch.tensor([0, 1, 2, 0, 1, 2])
+    options = HeadConfig(losses={"soft_clip": {"weight": 0.5, "temperature": 0.2}})
+    expected = 0.5 * soft_clip(predicted, Comparison(targets, clip), 5.0)
+    assert torch.allclose(head_loss(predicted, targets, clip, options), expected)
 
 
 @pytest.fixture
