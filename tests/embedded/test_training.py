@@ -396,16 +396,16 @@ def elsewhere(monkeypatch):
     from brainflix.embedded.training import (
         assessment,
         classifiers,
-        image_text,
         conditioning,
         denoiser,
+        image_text,
         loop,
         text,
         vae,
     )
 
     where = torch.device("meta")
-    loops = (classifiers, clip, denoiser, text, vae)
+    loops = (classifiers, image_text, denoiser, text, vae)
     for module in (assessment, conditioning, loop, *loops):
         monkeypatch.setattr(module, "device", lambda: where)
     for module in loops:
