@@ -242,9 +242,20 @@ def _check_graph(where: str, experiment: ExperimentConfig, targets: Mapping[str,
         for name, source in node.given.items():
             if source.target is not None:
                 try:
-                    experiment.path_of(source)
+                    path = experiment.path_of(source)
                 except ValueError as error:
                     raise ValueError(f"{named}.inputs.{name}: {error}") from error
+                _check_ridge(where, experiment, path)
+
+
+def _check_ridge(where: str, experiment: ExperimentConfig, path: str) -> None:
+    """Raise ValueError where ridge videos are asked for of a path that has no ridge."""
+    section = experiment.decoding_paths()[path]
+    if section.regression is None and "ridge" in experiment.generation.baselines:
+        raise ValueError(
+            f"{where}.generation.baselines: the decoding path {path!r} ends with its alignment, "
+            "which has no ridge; give baselines without it, such as [shuffled, oracle]"
+        )
 
 
 def strings(value: Any) -> Iterator[str]:

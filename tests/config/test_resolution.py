@@ -442,3 +442,13 @@ def test_an_extension_that_cannot_be_imported_is_named(tmp_path, name, content, 
         config.load_config(path)
     assert name in str(caught.value)
     assert said in str(caught.value)
+
+
+def test_ridge_videos_need_a_path_with_a_regression():
+    inputs = {"conditioning": "clip_image", "latents": None}
+    alone = {"component": "text_to_video", "inputs": inputs}
+    with pytest.raises(ConfigError, match=r"baselines: the decoding path 'main' ends with its"):
+        config.validate(minimal(regression=None, generation=alone))
+    without = {**alone, "baselines": ["shuffled", "oracle"]}
+    checked = config.validate(minimal(regression=None, generation=without))
+    assert checked.experiments["first"].regression is None
