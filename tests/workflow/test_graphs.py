@@ -100,14 +100,15 @@ EXPERIMENTS = {
 
 
 def snakemake(folder, *arguments):
-    """Run snakemake in a folder."""
+    """Run snakemake in a folder, with no environment active."""
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    settings = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PATH": "/usr/bin:/bin"}
     return subprocess.run(
         [SNAKEMAKE, "-s", ROOT / "Snakefile", "--configfile", "mine.yaml", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        env=os.environ | settings,
         check=False,
     )
 

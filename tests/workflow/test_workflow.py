@@ -227,12 +227,11 @@ def test_a_generator_runs_from_generate_on(complete):
 def test_a_stage_is_called_in_less_than_two_hundred_characters(checkout):
     result = snakemake(checkout, "-n", "--printshellcmds", "--quiet", "host")
     assert result.returncode == 0, result.stderr
-    calls = [line for line in result.stdout.splitlines() if " -m brainflix " in line]
+    calls = [line for line in result.stdout.splitlines() if "python -m brainflix " in line]
     assert len(calls) > 30
     for call in calls:
-        after = call.split(" -m brainflix ")[1]
-        assert len("-m brainflix " + after) <= 200, call
-        assert "{" not in after
+        assert len(call.strip()) <= 200, call
+        assert "{" not in call
 
 
 def test_names_that_lead_nowhere_end_before_anything_is_removed(complete):
@@ -260,7 +259,7 @@ def test_another_folder_and_no_active_environment(checkout, tmp_path):
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert str(checkout / "results/films/stimuli.h5") in result.stdout  # from the file's folder
-    assert f"{sys.executable} -m brainflix" in result.stdout
+    assert "python -m brainflix" in result.stdout  # of the interpreter that runs snakemake
 
 
 def test_a_frozen_configuration_is_written_once(complete):

@@ -1,6 +1,7 @@
 """The validated configuration, and what rules derive from it."""
 
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -52,9 +53,14 @@ CONFIG = or_stop(load_layers, NAMED or DEFAULT[:1], workflow.config_settings.con
 CONFIG_FILE = frozen_path(CONFIG)
 LAYOUT = Layout(CONFIG)
 RESULTS = LAYOUT.results
-LOGS = str(RESULTS.parent / "logs")
-# the interpreter that runs snakemake, unless a deployment method brings another
-PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
+LOGS = RESULTS.parent / "logs"
+
+# Every stage runs in the interpreter that runs snakemake, activated or not, unless a deployment
+# method brings another, and finds the configuration of this run in a file that never changes.
+PYTHON = [] if workflow.deployment_settings.deployment_method else [Path(sys.executable).parent]
+PREFIX = "".join(f"export PATH={shlex.quote(str(folder))}:$PATH; " for folder in PYTHON)
+PREFIX += f"CONFIG={shlex.quote(str(CONFIG_FILE))}; "
+shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
 
 
 def root(study):
@@ -165,3 +171,150 @@ def results_of(experiment):
     if section.videos:
         return [LAYOUT.page(experiment)]
     return [LAYOUT.predictions(experiment, path) for path in section.decoding_paths()]
+
+
+# Decoding paths: `branch` is a path's folder below the results, EXPERIMENT or EXPERIMENT/paths/NAME
+
+
+def section_of(branch):
+    """Return a decoding path's section."""
+    experiment, path = BRANCHES[branch]
+    return CONFIG.experiments[experiment].decoding_paths()[path]
+
+
+def named(wildcards):
+    """Return what names a decoding path on the command line."""
+    experiment, path = BRANCHES[wildcards.branch]
+    return experiment if path == MAIN else f"{experiment} --path {path}"
+
+
+def aligned_files(wildcards):
+    experiment, section = BRANCHES[wildcards.branch][0], section_of(wildcards.branch).alignment
+    return {
+        **trials_of(experiment),
+        "targets": of_studies(experiment, "target", section.target),
+        "models": made(experiment, section),
+    }
+
+
+def regressed_files(wildcards):
+    experiment, path = BRANCHES[wildcards.branch]
+    section, shared = section_of(wildcards.branch).regression, LAYOUT.shared(experiment, path)
+    targets = [
+        file for target in section.heads for file in of_studies(experiment, "target", target)
+    ]
+    return {
+        **trials_of(experiment),
+        "targets": targets,
+        "models": made(experiment, section),
+        "shared": [] if shared is None else [shared],
+    }
+
+
+def align_code(wildcards):
+    component = section_of(wildcards.branch).alignment.component
+    return code_digest("brainflix.alignment.stage", BRAIN_ENCODERS.module(component))
+
+
+def regress_code(wildcards):
+    section = section_of(wildcards.branch).regression
+    losses = {name for head in section.heads.values() for name in head.losses}
+    return code_digest(
+        "brainflix.regression.stage",
+        REGRESSORS.module(section.component),
+        *sorted({LOSSES.module(name) for name in losses}),
+    )
+
+
+def restored_files(wildcards):
+    experiment, path = BRANCHES[wildcards.branch]
+    folder = LAYOUT.regression(experiment, path)
+    return {
+        "predictions": folder / "predictions.h5",
+        "restorable": folder / "restorable.h5",
+        "targets": [
+            file
+            for target in section_of(wildcards.branch).priors
+            for file in of_studies(experiment, "target", target)
+        ],
+        "stimuli": of_studies(experiment, "stimuli"),
+    }
+
+
+def restore_code(wildcards):
+    priors = section_of(wildcards.branch).priors.values()
+    return code_digest(
+        "brainflix.prior.stage", *sorted({PRIORS.module(prior.component) for prior in priors})
+    )
+
+
+ALIGNED = [branch for branch in BRANCHES if section_of(branch).alignment]
+REGRESSED = [branch for branch in BRANCHES if section_of(branch).regression]
+RESTORED = [branch for branch in BRANCHES if section_of(branch).priors]
+PRETRAINED = [name for one in CONFIG.experiments.values() for name in one.pretraining]
+FINETUNED = [name for one in CONFIG.experiments.values() for name in one.finetuning]
+
+
+# Generators and captioners: `place` is a node's folder below the experiment's
+
+
+def node_code(kind):
+    """Return a params function: the digest of the stage's code and of the node's component."""
+
+    def digest(wildcards):
+        node = node_of(wildcards)
+        return code_digest("brainflix.generation.stage", kind.module(node.component))
+
+    return digest
+
+
+def node_of(wildcards):
+    place = getattr(wildcards, "place", VIDEOS)
+    return NODES[f"{wildcards.experiment}/{place}"]
+
+
+def node_files(wildcards):
+    node = node_of(wildcards)
+    return inputs_of(wildcards.experiment, node, wildcards.study, wildcards.subject)
+
+
+def baselines(wildcards):
+    """Return the variants next to the network's, which the final generator decides for all."""
+    return CONFIG.experiments[wildcards.experiment].generation.baselines
+
+
+def places(kind):
+    """Return the places, KIND/NAME, of the generators or captioners that others take from."""
+    found = [Path(name).parts[1:] for name in NODES]
+    return sorted({"/".join(parts) for parts in found if parts[0] == kind})
+
+
+# Evaluation and report
+
+
+def judged(wildcards):
+    """Return what the evaluation of an experiment reads."""
+    experiment = CONFIG.experiments[wildcards.experiment]
+    first = next(iter(experiment.decoding_paths()))
+    compare = experiment.compare
+    return {
+        "predictions": LAYOUT.predictions(wildcards.experiment, first),
+        "videos": [
+            LAYOUT.clips(wildcards.experiment, VIDEOS, *pair)
+            for pair in LAYOUT.subjects(wildcards.experiment)
+        ],
+        "stimuli": of_studies(wildcards.experiment, "stimuli"),
+        "targets": [
+            file
+            for target in experiment.predicted(first)
+            for file in of_studies(wildcards.experiment, "target", target)
+        ],
+        "compare": [] if compare is None else [LAYOUT.predictions(compare)],
+    }
+
+
+def shown(wildcards):
+    """Return what the page of an experiment shows."""
+    from brainflix.cli.stages import shown_artifacts
+
+    return list(shown_artifacts(LAYOUT, wildcards.experiment).values())

@@ -4,85 +4,6 @@ A rule whose stage no experiment has does not exist. `branch` is a decoding path
 results: EXPERIMENT, or EXPERIMENT/paths/NAME.
 """
 
-
-def section_of(branch):
-    """Return a decoding path's section."""
-    experiment, path = BRANCHES[branch]
-    return CONFIG.experiments[experiment].decoding_paths()[path]
-
-
-def named(wildcards):
-    """Return what names a decoding path on the command line."""
-    experiment, path = BRANCHES[wildcards.branch]
-    return experiment if path == MAIN else f"{experiment} --path {path}"
-
-
-def aligned_files(wildcards):
-    experiment, section = BRANCHES[wildcards.branch][0], section_of(wildcards.branch).alignment
-    return {
-        **trials_of(experiment),
-        "targets": of_studies(experiment, "target", section.target),
-        "models": made(experiment, section),
-    }
-
-
-def regressed_files(wildcards):
-    experiment, path = BRANCHES[wildcards.branch]
-    section, shared = section_of(wildcards.branch).regression, LAYOUT.shared(experiment, path)
-    targets = [
-        file for target in section.heads for file in of_studies(experiment, "target", target)
-    ]
-    return {
-        **trials_of(experiment),
-        "targets": targets,
-        "models": made(experiment, section),
-        "shared": [] if shared is None else [shared],
-    }
-
-
-def align_code(wildcards):
-    component = section_of(wildcards.branch).alignment.component
-    return code_digest("brainflix.alignment.stage", BRAIN_ENCODERS.module(component))
-
-
-def regress_code(wildcards):
-    section = section_of(wildcards.branch).regression
-    losses = {name for head in section.heads.values() for name in head.losses}
-    return code_digest(
-        "brainflix.regression.stage",
-        REGRESSORS.module(section.component),
-        *sorted({LOSSES.module(name) for name in losses}),
-    )
-
-
-def restored_files(wildcards):
-    experiment, path = BRANCHES[wildcards.branch]
-    folder = LAYOUT.regression(experiment, path)
-    return {
-        "predictions": folder / "predictions.h5",
-        "restorable": folder / "restorable.h5",
-        "targets": [
-            file
-            for target in section_of(wildcards.branch).priors
-            for file in of_studies(experiment, "target", target)
-        ],
-        "stimuli": of_studies(experiment, "stimuli"),
-    }
-
-
-def restore_code(wildcards):
-    priors = section_of(wildcards.branch).priors.values()
-    return code_digest(
-        "brainflix.prior.stage", *sorted({PRIORS.module(prior.component) for prior in priors})
-    )
-
-
-ALIGNED = [branch for branch in BRANCHES if section_of(branch).alignment]
-REGRESSED = [branch for branch in BRANCHES if section_of(branch).regression]
-RESTORED = [branch for branch in BRANCHES if section_of(branch).priors]
-PRETRAINED = [name for one in CONFIG.experiments.values() for name in one.pretraining]
-FINETUNED = [name for one in CONFIG.experiments.values() for name in one.finetuning]
-
 if set(ALIGNED) & set(REGRESSED):
 
     rule align:
@@ -92,7 +13,7 @@ if set(ALIGNED) & set(REGRESSED):
             shared=RESULTS / "{branch}/alignment/shared.h5",
             history=RESULTS / "{branch}/alignment/history.json",
         log:
-            LOGS + "/align/{branch}.log",
+            LOGS / "align/{branch}.log",
         wildcard_constraints:
             branch=one_of(branch for branch in ALIGNED if branch in REGRESSED),
         conda:
@@ -107,7 +28,7 @@ if set(ALIGNED) & set(REGRESSED):
             models=lambda wildcards: digests(section_of(wildcards.branch).alignment),
             code=align_code,
         shell:
-            "{PYTHON} -m brainflix --log {log:q} align {params.named} --config {CONFIG_FILE:q}"
+            "python -m brainflix --log {log:q} align {params.named} --config $CONFIG"
 
 
 if set(ALIGNED) - set(REGRESSED):
@@ -120,7 +41,7 @@ if set(ALIGNED) - set(REGRESSED):
             history=RESULTS / "{branch}/alignment/history.json",
             predictions=RESULTS / "{branch}/alignment/predictions.h5",
         log:
-            LOGS + "/align/{branch}.log",
+            LOGS / "align/{branch}.log",
         wildcard_constraints:
             branch=one_of(branch for branch in ALIGNED if branch not in REGRESSED),
         conda:
@@ -135,7 +56,7 @@ if set(ALIGNED) - set(REGRESSED):
             models=lambda wildcards: digests(section_of(wildcards.branch).alignment),
             code=align_code,
         shell:
-            "{PYTHON} -m brainflix --log {log:q} align {params.named} --config {CONFIG_FILE:q}"
+            "python -m brainflix --log {log:q} align {params.named} --config $CONFIG"
 
 
 if set(REGRESSED) - set(RESTORED):
@@ -147,7 +68,7 @@ if set(REGRESSED) - set(RESTORED):
             predictions=RESULTS / "{branch}/regression/predictions.h5",
             history=RESULTS / "{branch}/regression/history.json",
         log:
-            LOGS + "/regress/{branch}.log",
+            LOGS / "regress/{branch}.log",
         wildcard_constraints:
             branch=one_of(branch for branch in REGRESSED if branch not in RESTORED),
         conda:
@@ -162,7 +83,7 @@ if set(REGRESSED) - set(RESTORED):
             models=lambda wildcards: digests(section_of(wildcards.branch).regression),
             code=regress_code,
         shell:
-            "{PYTHON} -m brainflix --log {log:q} regress {params.named} --config {CONFIG_FILE:q}"
+            "python -m brainflix --log {log:q} regress {params.named} --config $CONFIG"
 
 
 if RESTORED:
@@ -175,7 +96,7 @@ if RESTORED:
             restorable=RESULTS / "{branch}/regression/restorable.h5",
             history=RESULTS / "{branch}/regression/history.json",
         log:
-            LOGS + "/regress/{branch}.log",
+            LOGS / "regress/{branch}.log",
         wildcard_constraints:
             branch=one_of(RESTORED),
         conda:
@@ -191,7 +112,7 @@ if RESTORED:
             models=lambda wildcards: digests(section_of(wildcards.branch).regression),
             code=regress_code,
         shell:
-            "{PYTHON} -m brainflix --log {log:q} regress {params.named} --config {CONFIG_FILE:q}"
+            "python -m brainflix --log {log:q} regress {params.named} --config $CONFIG"
 
     rule restore:
         input:
@@ -199,7 +120,7 @@ if RESTORED:
         output:
             predictions=RESULTS / "{branch}/prior/predictions.h5",
         log:
-            LOGS + "/restore/{branch}.log",
+            LOGS / "restore/{branch}.log",
         wildcard_constraints:
             branch=one_of(RESTORED),
         conda:
@@ -223,7 +144,7 @@ if RESTORED:
             ],
             code=restore_code,
         shell:
-            "{PYTHON} -m brainflix --log {log:q} restore {params.named} --config {CONFIG_FILE:q}"
+            "python -m brainflix --log {log:q} restore {params.named} --config $CONFIG"
 
 
 if PRETRAINED:
@@ -245,7 +166,7 @@ if PRETRAINED:
         output:
             mark=RESULTS / "{experiment}/pretraining/{name}/brainflix_model.json",
         log:
-            LOGS + "/pretrain/{experiment}/{name}.log",
+            LOGS / "pretrain/{experiment}/{name}.log",
         wildcard_constraints:
             name=one_of(PRETRAINED),
         conda:
@@ -265,8 +186,8 @@ if PRETRAINED:
                 ),
             ),
         shell:
-            "{PYTHON} -m brainflix --log {log:q} pretrain {wildcards.experiment} {wildcards.name}"
-            " --config {CONFIG_FILE:q}"
+            "python -m brainflix --log {log:q} pretrain {wildcards.experiment} {wildcards.name}"
+            " --config $CONFIG"
 
 
 if FINETUNED:
@@ -288,7 +209,7 @@ if FINETUNED:
         output:
             mark=RESULTS / "{experiment}/finetuning/{name}/brainflix_model.json",
         log:
-            LOGS + "/finetune/{experiment}/{name}.log",
+            LOGS / "finetune/{experiment}/{name}.log",
         wildcard_constraints:
             name=one_of(FINETUNED),
         conda:
@@ -308,5 +229,5 @@ if FINETUNED:
                 ),
             ),
         shell:
-            "{PYTHON} -m brainflix --log {log:q} finetune {wildcards.experiment} {wildcards.name}"
-            " --config {CONFIG_FILE:q}"
+            "python -m brainflix --log {log:q} finetune {wildcards.experiment} {wildcards.name}"
+            " --config $CONFIG"

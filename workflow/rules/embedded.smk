@@ -5,7 +5,7 @@ rule embedded_models:
     output:
         folder=directory(RESULTS / "embedded_models"),
     log:
-        LOGS + "/embedded_models.log",
+        LOGS / "embedded_models.log",
     conda:
         "../../envs/deep.yaml"
     threads: 8
@@ -16,4 +16,4 @@ rule embedded_models:
         seed=0,
         code=code_digest("brainflix.embedded.training.run"),
     shell:
-        "{PYTHON} -m brainflix --log {log:q} train-embedded --seed {params.seed} --out {output.folder:q}"
+        "python -m brainflix --log {log:q} train-embedded --seed {params.seed} --out {output.folder:q}"

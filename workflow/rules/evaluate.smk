@@ -1,34 +1,6 @@
 """From videos to numbers, and to the page that a person opens."""
 
 
-def judged(wildcards):
-    """Return what the evaluation of an experiment reads."""
-    experiment = CONFIG.experiments[wildcards.experiment]
-    first = next(iter(experiment.decoding_paths()))
-    compare = experiment.compare
-    return {
-        "predictions": LAYOUT.predictions(wildcards.experiment, first),
-        "videos": [
-            LAYOUT.clips(wildcards.experiment, VIDEOS, *pair)
-            for pair in LAYOUT.subjects(wildcards.experiment)
-        ],
-        "stimuli": of_studies(wildcards.experiment, "stimuli"),
-        "targets": [
-            file
-            for target in experiment.predicted(first)
-            for file in of_studies(wildcards.experiment, "target", target)
-        ],
-        "compare": [] if compare is None else [LAYOUT.predictions(compare)],
-    }
-
-
-def shown(wildcards):
-    """Return what the page of an experiment shows."""
-    from brainflix.cli.stages import shown_artifacts
-
-    return list(shown_artifacts(LAYOUT, wildcards.experiment).values())
-
-
 rule evaluate:
     input:
         unpack(judged),
@@ -36,7 +8,7 @@ rule evaluate:
         metrics=RESULTS / "{experiment}/evaluation/metrics.json",
         clips=RESULTS / "{experiment}/evaluation/clips.parquet",
     log:
-        LOGS + "/evaluate/{experiment}.log",
+        LOGS / "evaluate/{experiment}.log",
     conda:
         "../../envs/deep.yaml"
     threads: 1
@@ -48,7 +20,7 @@ rule evaluate:
         models=lambda wildcards: digests(CONFIG.experiments[wildcards.experiment].evaluation),
         code=code_digest("brainflix.evaluation.stage", *(METRICS.module(name) for name in METRICS)),
     shell:
-        "{PYTHON} -m brainflix --log {log:q} score {wildcards.experiment} --config {CONFIG_FILE:q}"
+        "python -m brainflix --log {log:q} score {wildcards.experiment} --config $CONFIG"
 
 
 rule report:
@@ -63,7 +35,7 @@ rule report:
         ),
         picture=RESULTS / "{experiment}/report/gallery.png",
     log:
-        LOGS + "/report/{experiment}.log",
+        LOGS / "report/{experiment}.log",
     conda:
         "../../envs/deep.yaml"
     resources:
@@ -73,4 +45,4 @@ rule report:
         configuration=lambda wildcards: CONFIG.described(wildcards.experiment),
         code=code_digest("brainflix.report.stage"),
     shell:
-        "{PYTHON} -m brainflix --log {log:q} report {wildcards.experiment} --config {CONFIG_FILE:q}"
+        "python -m brainflix --log {log:q} report {wildcards.experiment} --config $CONFIG"

@@ -1,35 +1,6 @@
 """From predicted targets to clips and captions: the nodes of an experiment's graph."""
 
 
-def node_code(kind):
-    """Return a params function: the digest of the stage's code and of the node's component."""
-
-    def digest(wildcards):
-        node = node_of(wildcards)
-        return code_digest("brainflix.generation.stage", kind.module(node.component))
-
-    return digest
-
-
-def node_of(wildcards):
-    place = getattr(wildcards, "place", VIDEOS)
-    return NODES[f"{wildcards.experiment}/{place}"]
-
-
-def node_files(wildcards):
-    node = node_of(wildcards)
-    return inputs_of(wildcards.experiment, node, wildcards.study, wildcards.subject)
-
-
-def baselines(wildcards):
-    """Return the variants next to the network's, which the final generator decides for all."""
-    return CONFIG.experiments[wildcards.experiment].generation.baselines
-
-
-def places(kind):
-    return sorted({name.partition("/")[2] for name in NODES if f"/{kind}/" in name})
-
-
 rule generate:
     input:
         files=node_files,
@@ -44,7 +15,7 @@ rule generate:
             labels={"study": "{study}", "subject": "{subject}", "clip": "{clip}"},
         ),
     log:
-        LOGS + "/generate/{experiment}/{study}/{subject}.log",
+        LOGS / "generate/{experiment}/{study}/{subject}.log",
     conda:
         "../../envs/deep.yaml"
     threads: 1
@@ -56,8 +27,8 @@ rule generate:
         models=lambda wildcards: digests(node_of(wildcards)),
         code=node_code(GENERATORS),
     shell:
-        "{PYTHON} -m brainflix --log {log:q} generate {wildcards.experiment} {wildcards.study}"
-        " {wildcards.subject} --config {CONFIG_FILE:q}"
+        "python -m brainflix --log {log:q} generate {wildcards.experiment} {wildcards.study}"
+        " {wildcards.subject} --config $CONFIG"
 
 
 if places("generators"):
@@ -68,7 +39,7 @@ if places("generators"):
         output:
             videos=RESULTS / "{experiment}/{place}/{study}/{subject}.h5",
         log:
-            LOGS + "/generate/{experiment}/{place}/{study}/{subject}.log",
+            LOGS / "generate/{experiment}/{place}/{study}/{subject}.log",
         wildcard_constraints:
             place=one_of(places("generators")),
         conda:
@@ -84,8 +55,8 @@ if places("generators"):
             models=lambda wildcards: digests(node_of(wildcards)),
             code=node_code(GENERATORS),
         shell:
-            "{PYTHON} -m brainflix --log {log:q} generate {wildcards.experiment} {wildcards.study}"
-            " {wildcards.subject} --generator {params.name} --config {CONFIG_FILE:q}"
+            "python -m brainflix --log {log:q} generate {wildcards.experiment} {wildcards.study}"
+            " {wildcards.subject} --generator {params.name} --config $CONFIG"
 
 
 if places("captioners"):
@@ -96,7 +67,7 @@ if places("captioners"):
         output:
             captions=RESULTS / "{experiment}/{place}/{study}/{subject}.h5",
         log:
-            LOGS + "/caption/{experiment}/{place}/{study}/{subject}.log",
+            LOGS / "caption/{experiment}/{place}/{study}/{subject}.log",
         wildcard_constraints:
             place=one_of(places("captioners")),
         conda:
@@ -112,5 +83,5 @@ if places("captioners"):
             models=lambda wildcards: digests(node_of(wildcards)),
             code=node_code(CAPTIONERS),
         shell:
-            "{PYTHON} -m brainflix --log {log:q} caption {wildcards.experiment} {params.name}"
-            " {wildcards.study} {wildcards.subject} --config {CONFIG_FILE:q}"
+            "python -m brainflix --log {log:q} caption {wildcards.experiment} {params.name}"
+            " {wildcards.study} {wildcards.subject} --config $CONFIG"

@@ -7,7 +7,7 @@ rule clean:
     output:
         cleaned=RESULTS / "{study}/{subject}/cleaned.h5",
     log:
-        LOGS + "/clean/{study}/{subject}.log",
+        LOGS / "clean/{study}/{subject}.log",
     conda:
         "../../envs/fmri.yaml"
     resources:
@@ -20,8 +20,8 @@ rule clean:
             "brainflix.preprocessing.clean", READERS.module(CONFIG.studies[wildcards.study].reader)
         ),
     shell:
-        "{PYTHON} -m brainflix --log {log:q} clean {wildcards.study} {wildcards.subject}"
-        " --config {CONFIG_FILE:q}"
+        "python -m brainflix --log {log:q} clean {wildcards.study} {wildcards.subject}"
+        " --config $CONFIG"
 
 
 rule select:
@@ -36,7 +36,7 @@ rule select:
             labels={"study": "{study}", "subject": "{subject}"},
         ),
     log:
-        LOGS + "/select/{study}/{subject}.log",
+        LOGS / "select/{study}/{subject}.log",
     conda:
         "../../envs/fmri.yaml"
     resources:
@@ -46,8 +46,8 @@ rule select:
         section=of_study("preprocessing", "selection"),
         code=code_digest("brainflix.preprocessing.select"),
     shell:
-        "{PYTHON} -m brainflix --log {log:q} select {wildcards.study} {wildcards.subject}"
-        " --config {CONFIG_FILE:q}"
+        "python -m brainflix --log {log:q} select {wildcards.study} {wildcards.subject}"
+        " --config $CONFIG"
 
 
 rule extract:
@@ -57,7 +57,7 @@ rule extract:
     output:
         responses=RESULTS / "{study}/{subject}/responses.h5",
     log:
-        LOGS + "/extract/{study}/{subject}.log",
+        LOGS / "extract/{study}/{subject}.log",
     conda:
         "../../envs/fmri.yaml"
     resources:
@@ -67,5 +67,5 @@ rule extract:
         section=of_study("preprocessing", "response"),
         code=code_digest("brainflix.preprocessing.extract"),
     shell:
-        "{PYTHON} -m brainflix --log {log:q} extract {wildcards.study} {wildcards.subject}"
-        " --config {CONFIG_FILE:q}"
+        "python -m brainflix --log {log:q} extract {wildcards.study} {wildcards.subject}"
+        " --config $CONFIG"

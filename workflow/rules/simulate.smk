@@ -6,7 +6,7 @@ if SIMULATED:
         output:
             stimuli="{root}/stimuli.tsv",
         log:
-            LOGS + "/simulate/{root}/stimuli.log",
+            LOGS / "simulate/{root}/stimuli.log",
         conda:
             "../../envs/fmri.yaml"
         resources:
@@ -19,8 +19,7 @@ if SIMULATED:
             ),
             code=code_digest("brainflix.simulation.stage"),
         shell:
-            "{PYTHON} -m brainflix --log {log:q} simulate --study {params.study}"
-            " --config {CONFIG_FILE:q}"
+            "python -m brainflix --log {log:q} simulate --study {params.study}" " --config $CONFIG"
 
     rule simulate_subject:
         input:
@@ -28,7 +27,7 @@ if SIMULATED:
         output:
             scans="{root}/{subject}/{subject}_scans.tsv",
         log:
-            LOGS + "/simulate/{root}/{subject}.log",
+            LOGS / "simulate/{root}/{subject}.log",
         conda:
             "../../envs/fmri.yaml"
         resources:
@@ -41,5 +40,5 @@ if SIMULATED:
             ),
             code=code_digest("brainflix.simulation.stage"),
         shell:
-            "{PYTHON} -m brainflix --log {log:q} simulate --study {params.study}"
-            " --no-stimuli --subject {wildcards.subject} --config {CONFIG_FILE:q}"
+            "python -m brainflix --log {log:q} simulate --study {params.study}"
+            " --no-stimuli --subject {wildcards.subject} --config $CONFIG"

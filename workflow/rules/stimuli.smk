@@ -7,7 +7,7 @@ rule decode:
     output:
         stimuli=RESULTS / "{study}/stimuli.h5",
     log:
-        LOGS + "/decode/{study}.log",
+        LOGS / "decode/{study}.log",
     conda:
         "../../envs/fmri.yaml"
     resources:
@@ -20,7 +20,7 @@ rule decode:
             "brainflix.targets.decode", READERS.module(CONFIG.studies[wildcards.study].reader)
         ),
     shell:
-        "{PYTHON} -m brainflix --log {log:q} decode {wildcards.study} --config {CONFIG_FILE:q}"
+        "python -m brainflix --log {log:q} decode {wildcards.study} --config $CONFIG"
 
 
 rule encode:
@@ -29,7 +29,7 @@ rule encode:
     output:
         target=RESULTS / "{study}/targets/{target}.h5",
     log:
-        LOGS + "/encode/{study}/{target}.log",
+        LOGS / "encode/{study}/{target}.log",
     conda:
         "../../envs/deep.yaml"
     resources:
@@ -42,5 +42,5 @@ rule encode:
             "brainflix.targets.stage", ENCODERS.module(CONFIG.targets[wildcards.target].encoder)
         ),
     shell:
-        "{PYTHON} -m brainflix --log {log:q} encode {wildcards.study} {wildcards.target}"
-        " --config {CONFIG_FILE:q}"
+        "python -m brainflix --log {log:q} encode {wildcards.study} {wildcards.target}"
+        " --config $CONFIG"
