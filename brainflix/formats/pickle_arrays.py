@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,15 +46,15 @@ class Constructor:
         self.name, self.call = name, call
 
 
-class Unfinished:
+class Unfinished(ABC):
     """An object that a later BUILD instruction completes."""
 
     def __init__(self) -> None:
         self.places: list[int] = []  # of the memo
 
+    @abstractmethod
     def build(self, state: Any) -> Any:
         """Return the completed object."""
-        raise NotImplementedError
 
 
 def not_data(what: str, value: object) -> StudyError:
