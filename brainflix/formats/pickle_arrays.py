@@ -7,8 +7,8 @@ a file can reserve memory, forge an array's flags or reach anything else.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
