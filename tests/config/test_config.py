@@ -301,3 +301,16 @@ def test_priors_of_a_path_are_read_with_the_options_of_their_kind():
 )
 def test_priors_that_restore_nothing_are_refused(changes, said):
     assert said in problem(minimal(**changes))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_each_configuration_to_run_is_valid(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    checked = config.load_config(path)
+    assert checked.results == "results"
+    assert all(study.root.startswith("data/") for study in checked.studies.values())
+
+
+def test_the_recipes_configuration_is_the_default_run(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert config.load_config("configs/brain_netflix.yaml") == config.load_config("config.yaml")
