@@ -214,4 +214,4 @@ def crossvalidate(
         announce("crossvalidate", f"{name}: {folds} folds of {int(clips.training.sum())} clips")
         scores |= crossvalidate_study(study, alignment, regression, folds, regression.seed)
     write_json(out, {"folds": folds, "scores": scores})
-    announce("crossvalidate", f"leaves {out}")
+    announce("crossvalidate", f"writes {out}")

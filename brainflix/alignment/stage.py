@@ -98,7 +98,7 @@ def align(
         _write_shared(folder / SHARED, trials, placed, validation, options, inputs)
         if predict:
             _write_predictions(folder, trials, placed, clips, embeddings, options, inputs)
-    announce("align", f"{_summary(curves)}; leaves {out / SHARED}")
+    announce("align", f"{_summary(curves)}; writes {out / SHARED}")
 
 
 def _write_predictions(

@@ -85,4 +85,4 @@ def finetune(
     with staged_folder(out, MODEL, ("*",)) as folder:
         component(options).fit(training, folder)
         write_model_card(folder, "finetuning", options, code_digest(__name__))
-    announce("finetune", f"leaves {out}")
+    announce("finetune", f"writes {out}")

@@ -126,7 +126,7 @@ def generate(
                 fill_frames(artifact, parts, names, len(clips), form)
     if mp4 is not None:
         write_movies(Path(out), Path(mp4))
-    announce("generate", f"leaves {len(clips)} clips in {len(names)} variants in {out}")
+    announce("generate", f"writes {len(clips)} clips in {len(names)} variants in {out}")
 
 
 def _files(connections: Mapping[str, Connection], stimuli: Path) -> list[Path]:
@@ -191,7 +191,7 @@ def caption(
         write_dataset(artifact, "clip", clips, ["clip"])
         for name, written in texts.items():
             write_dataset(artifact, f"text/{name}", written, ["clip"])
-    announce("caption", f"leaves {len(clips)} captions in {len(names)} variants in {out}")
+    announce("caption", f"writes {len(clips)} captions in {len(names)} variants in {out}")
 
 
 def fill_frames(

@@ -59,4 +59,4 @@ def clean(source: StudySource, subject: str, options: CleaningConfig, out: Path)
         kept, dropped = int(writer.keep.sum()), int((~writer.keep).sum())
     for notice in notices:
         announce("clean", f"{subject}: {notice}")
-    announce("clean", f"{subject}: wrote {kept} voxels ({dropped} dropped) to {out}")
+    announce("clean", f"{subject}: writes {kept} voxels ({dropped} dropped) to {out}")

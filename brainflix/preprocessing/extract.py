@@ -71,7 +71,7 @@ def extract(cleaned: Path, voxels: Path, options: ResponseConfig, out: Path) -> 
             shape = file["responses"].shape
     announce(
         "extract",
-        f"{subject}: leaves responses (trial, window, voxel) {shape}, {clamped} at a run's end, "
+        f"{subject}: writes responses (trial, window, voxel) {shape}, {clamped} at a run's end, "
         f"in {out}",
     )
 

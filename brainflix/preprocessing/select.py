@@ -97,7 +97,7 @@ def select(cleaned: Path, options: SelectionConfig, out: Path, plot: Path | None
         reproducibility = np.tanh(evidence.mean_z)
         picture = VoxelPicture(reproducibility, evidence.t, passed.selected, threshold, voxels)
         plot_voxels(plot, f"{subject}: {count}", picture)
-    announce("select", f"{subject}: wrote {count} to {out}")
+    announce("select", f"{subject}: writes {count} to {out}")
 
 
 def _write_voxels(file: h5py.File, evidence: Evidence, passed: Passed, voxels: VoxelSpace) -> None:

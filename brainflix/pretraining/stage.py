@@ -58,4 +58,4 @@ def pretrain(
     with staged_folder(out, MODEL, ("*",)) as folder:
         component(options).fit(recordings, folder)
         write_model_card(folder, "pretraining", options, code_digest(__name__))
-    announce("pretrain", f"leaves {out}")
+    announce("pretrain", f"writes {out}")

@@ -117,7 +117,7 @@ def restore(
                 for study, path in stimuli.items()
             }
             _restore_target(file, kept, target, section, models[target], studies, folder)
-    announce("restore", f"leaves {out / PREDICTIONS}")
+    announce("restore", f"writes {out / PREDICTIONS}")
 
 
 def _module(section: PriorConfig) -> str:

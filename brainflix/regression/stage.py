@@ -134,7 +134,7 @@ def regress(
             write_means(file, clips, values)
             for subject, predictions in predicted.items():
                 write_predicted(file.create_group(subject), predictions)
-    announce("regress", f"{loss_change(curves)}; leaves {out / PREDICTIONS}")
+    announce("regress", f"{loss_change(curves)}; writes {out / PREDICTIONS}")
 
 
 def _write_restorable(

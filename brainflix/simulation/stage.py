@@ -77,7 +77,7 @@ def simulate_stimuli(root: Path, options: SimulationConfig) -> None:
         for clip in clips
     ]
     write_table(root / "stimuli.tsv", (*columns, *attributes), rows)
-    announce("simulate", f"wrote {len(clips)} clips in {len(files)} mp4 files in {root}/stimuli")
+    announce("simulate", f"writes {len(clips)} clips in {len(files)} mp4 files in {root}/stimuli")
 
 
 def simulate_subject(root: Path, subject: str, options: SimulationConfig) -> None:
@@ -124,7 +124,7 @@ def simulate_subject(root: Path, subject: str, options: SimulationConfig) -> Non
     write_table(root / subject / f"{subject}_scans.tsv", ("filename",), [(name,) for name in scans])
     announce(
         "simulate",
-        f"wrote {len(runs)} runs of {len(brain.anatomy.area)} voxels in {root}/{subject}",
+        f"writes {len(runs)} runs of {len(brain.anatomy.area)} voxels in {root}/{subject}",
     )
 
 

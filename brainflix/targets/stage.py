@@ -90,7 +90,7 @@ def encode(stimuli: Path, options: TargetConfig, out: Path) -> None:
                     shape, dims = (len(ids), *values.shape[1:]), ("clip", *encoder.dims)
                     dataset = reserve_dataset(file, "values", shape, np.float32, dims)
                 dataset[rows] = values
-    announce("encode", f"leaves {' x '.join(map(str, shape))} values in {out}")
+    announce("encode", f"writes {' x '.join(map(str, shape))} values in {out}")
 
 
 def _check(values: np.ndarray, ids: list[str]) -> None:

@@ -102,7 +102,7 @@ def train(out: Path, seed: int = 0, budget: Budget | None = None, assessed: int 
     shutil.rmtree(ledger.folder)
     shutil.rmtree(out, ignore_errors=True)
     work.replace(out)
-    announce("train-embedded", f"leaves {out}")
+    announce("train-embedded", f"writes {out}")
 
 
 def train_vae_part(out: Path, seed: int, budget: Budget, scratch: Path) -> None:
