@@ -254,9 +254,8 @@ def _connections(
     found = {}
     for name, source in node.given.items():
         files = layout.input_files(experiment, source, study, subject)
-        sort = next(s for s in ("target", "generator", "captioner") if getattr(source, s))
         found[name] = Connection(
-            sort, str(getattr(source, sort)), files["file"], files.get("target")
+            source.sort, str(getattr(source, source.sort)), files["file"], files.get("target")
         )
     return found
 

@@ -139,6 +139,9 @@ class FinetuningConfig(Section):
     seed: int = Field(default=0, ge=0)
 
 
+_SORTS = ("target", "generator", "captioner")
+
+
 class InputConfig(Section):
     """Where an input of a generator or captioner comes from: exactly one of these."""
 
@@ -157,10 +160,16 @@ class InputConfig(Section):
 
     @model_validator(mode="after")
     def _one(self) -> InputConfig:
-        given = [name for name in ("target", "generator", "captioner") if getattr(self, name)]
-        if len(given) != 1 or (self.path and not self.target):
+        if sum(bool(getattr(self, sort)) for sort in _SORTS) != 1 or (
+            self.path and not self.target
+        ):
             raise ValueError("give one of target (with path), generator, captioner")
         return self
+
+    @property
+    def sort(self) -> str:
+        """What the input is: "target", "generator" or "captioner"."""
+        return next(sort for sort in _SORTS if getattr(self, sort))
 
 
 @dataclass(frozen=True)

@@ -87,12 +87,11 @@ def check_inputs(node: NodeConfig) -> None:
                 f"{node.component} takes no input {name!r}",
                 expected=", ".join(takes) + nearest(name, [*takes]),
             )
-        sort = next(sort for sort in sorts if getattr(source, sort))
-        if sort not in takes[name].sorts:
+        if source.sort not in takes[name].sorts:
             raise ConfigError(
                 f"the input {name!r} of {node.component} is of another sort",
                 expected=" or ".join(sorts[allowed] for allowed in takes[name].sorts),
-                found=sorts[sort],
+                found=sorts[source.sort],
             )
     for group in getattr(node, "requires", ()):
         if not any(name in node.given for name in group):
